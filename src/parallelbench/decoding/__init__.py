@@ -1,0 +1,17 @@
+"""Scores, rules, the table of methods and the one loop that runs them all."""
+
+from parallelbench.decoding.lane import Lane, Revision, Trajectory
+from parallelbench.decoding.loop import Cost, decode
+from parallelbench.decoding.methods import METHODS, Method, default_sweep, parse_method
+
+__all__ = [
+    "METHODS",
+    "Cost",
+    "Lane",
+    "Method",
+    "Revision",
+    "Trajectory",
+    "decode",
+    "default_sweep",
+    "parse_method",
+]

@@ -1,0 +1,149 @@
+"""Lanes: one sample under one method, before, during and after decoding."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from parallelbench.decoding.methods import Method
+
+PREFILLED = -1
+"""Commit step of a position that was given, not decoded."""
+UNDECIDED = -2
+"""Commit step of a position that is still masked."""
+
+
+@dataclass(frozen=True)
+class Lane:
+    """One sample under one setting, ready to decode.
+
+    Attributes:
+        id: Whatever identifies the result; the seed of its randomness together with `seed`.
+        prompt: Prompt token ids.
+        length: Tokens to generate, G.
+        method: The unmasking method.
+        seed: Run seed.
+        prefill: The generation region with mask ids where tokens are to be generated, or None for all masks.
+    """
+
+    id: str
+    prompt: tuple[int, ...]
+    length: int
+    method: Method
+    seed: int = 0
+    prefill: tuple[int, ...] | None = None
+
+    @cached_property
+    def random_seed(self) -> int:
+        """Seed of the lane's generator: 63 bits of SHA-256 over run seed and lane id."""
+        return int.from_bytes(hashlib.sha256(f"{self.seed}/{self.id}".encode()).digest()[:8], "big") >> 1
+
+
+@dataclass(frozen=True)
+class Revision:
+    """A committed token that was masked again: where it stood, since which step, until which."""
+
+    position: int
+    token: int
+    committed: int
+    removed: int
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """A finished lane.
+
+    Attributes:
+        lane: The lane.
+        tokens: Final ids of the region, length G (may hold masks only when `error` is set).
+        commit_step: Forward (from 0) that decided each final token; `PREFILLED` where it was given.
+        revisions: Tokens that were committed and taken back, in order.
+        nfe: Forwards the lane needed, counted as if it ran alone.
+        rows: Canvases in those forwards (equal to nfe unless a method tries several at once).
+        distance: Hamming distance of the result to the denoiser's support, None if it has none.
+        seconds: The lane's share of the time spent.
+        error: Why decoding failed, or None.
+    """
+
+    lane: Lane
+    tokens: tuple[int, ...]
+    commit_step: tuple[int, ...]
+    revisions: tuple[Revision, ...]
+    nfe: int
+    rows: int
+    distance: int | None
+    seconds: float
+    error: str | None = None
+
+
+@dataclass
+class LaneState:
+    """A lane in flight. The loop alone changes it."""
+
+    lane: Lane
+    region: Int[Tensor, " G"]
+    prompt: Int[Tensor, " P"]
+    commit_step: Int[Tensor, " G"]
+    memory: Mapping[str, Tensor]
+    block: tuple[int, int]
+    columns: Int[Tensor, " K"] | None = None
+    nfe: int = 0
+    rows: int = 0
+    seconds: float = 0.0
+    revisions: list[Revision] = field(default_factory=list)
+    generator: torch.Generator | None = None
+
+    @classmethod
+    def fresh(cls, lane: Lane, mask_id: int, vocabulary: int, columns: Tensor | None = None) -> "LaneState":
+        """The lane before its first forward.
+
+        Raises:
+            UsageError: block or k do not fit the length.
+        """
+        lane.method.check_length(lane.length)
+        region = torch.tensor(lane.prefill or (mask_id,) * lane.length, dtype=torch.int64)
+        if len(region) != lane.length:
+            raise ValueError(f"prefill has {len(region)} tokens, the region {lane.length}")
+        return cls(
+            lane=lane,
+            region=region,
+            prompt=torch.tensor(lane.prompt, dtype=torch.int64),
+            commit_step=torch.where(region == mask_id, UNDECIDED, PREFILLED),
+            memory=lane.method.start(lane.length, vocabulary),
+            block=(0, lane.method.block or lane.length),
+            columns=columns,
+        )
+
+    def uniform(self) -> Tensor:
+        """The lane's next G uniform numbers in [0, 1)."""
+        if self.generator is None:
+            self.generator = torch.Generator().manual_seed(self.lane.random_seed)
+        return torch.rand(self.lane.length, generator=self.generator)
+
+    def enter_next_block(self, mask_id: int) -> bool:
+        """Move on to the first block from here that holds a mask; False when none is left."""
+        masked = (self.region == mask_id).nonzero()
+        if not len(masked):
+            return False
+        size = self.lane.method.block or self.lane.length
+        start = int(masked[0]) // size * size
+        self.block = (start, start + size)
+        return True
+
+    def finish(self, distance: int | None = None, error: str | None = None) -> Trajectory:
+        """The record of the lane as it stands."""
+        return Trajectory(
+            lane=self.lane,
+            tokens=tuple(self.region.tolist()),
+            commit_step=tuple(self.commit_step.tolist()),
+            revisions=tuple(self.revisions),
+            nfe=self.nfe,
+            rows=self.rows,
+            distance=distance,
+            seconds=self.seconds,
+            error=error,
+        )

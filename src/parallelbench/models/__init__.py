@@ -1,0 +1,1 @@
+"""The Denoiser protocol and every denoiser; `registry` holds the table that `--model` accepts."""
