@@ -1,0 +1,1 @@
+"""The theory room: exact distributions over answers."""

@@ -1,0 +1,227 @@
+"""The ideal denoiser: exact, for every task and any tokenizer, noise included."""
+
+import copy
+from itertools import islice
+
+import numpy as np
+import pytest
+import torch
+
+from parallelbench.decoding import Lane, decode, parse_method
+from parallelbench.errors import UsageError
+from parallelbench.models.ideal import IdealDenoiser, Special, distribution_of, normal_hash
+from parallelbench.models.registry import load_model, word_tokenizer
+from parallelbench.tasks import TASKS, load_task
+from parallelbench.tasks.base import Answers, Orderings
+from parallelbench.theory.distribution import HIDDEN
+
+
+class Letters:
+    """A tokenizer of single characters, shifted past its special tokens."""
+
+    def encode(self, text):
+        return [ord(c) for c in text]
+
+    def decode(self, ids):
+        return "".join(chr(i) for i in ids if i > 2)
+
+
+class Pairs(Letters):
+    """Two characters a token wherever they fall, so that pieces do not line up with list items."""
+
+    def encode(self, text):
+        return [
+            ord(text[i]) * 256 + ord(text[i + 1]) if i + 1 < len(text) else ord(text[i]) for i in range(0, len(text), 2)
+        ]
+
+    def decode(self, ids):
+        return "".join((chr(i // 256) if i > 255 else "") + chr(i % 256) for i in ids if i > 2)
+
+
+def ideal(task, samples, noise=0.0, tokenizer=None):
+    words = word_tokenizer()
+    if tokenizer is None:
+        return load_model(f"ideal:noise={noise}", [(task, s) for s in samples])
+    chat = lambda messages: words.encode_chat(messages)  # noqa: E731
+    return IdealDenoiser("test", tokenizer, chat, 1 << 16, Special(2, 1, 0), [(task, s) for s in samples], noise)
+
+
+def logits(model, prompt, region, positions):
+    canvas = torch.tensor([[*prompt, *region]])
+    rows = torch.zeros_like(canvas, dtype=torch.bool)
+    rows[0, len(prompt) + torch.tensor(positions)] = True
+    return model.logits(canvas, torch.ones_like(rows), rows)
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_the_first_step_shows_the_exact_marginals(name):
+    task = TASKS[name]()
+    (sample,) = task.samples(1, 1)
+    model = ideal(task, [sample])
+    prompt = model.encode(sample.messages)
+    found = logits(model, prompt, [model.spec.mask_id] * task.max_tokens, list(range(task.max_tokens))).exp()
+    columns = model.columns(prompt)
+    expected = torch.zeros_like(found)
+    support = list(task.support(sample))
+    for text, weight in support:
+        ids = model.tokenizer.encode(text)
+        for j, token in enumerate([*ids, *[model.spec.eos_id] * (task.max_tokens - len(ids))]):
+            expected[j, (columns == token).nonzero()] += weight / sum(w for _, w in support)
+    assert torch.allclose(found, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("n", [2, 6, 7, 8, 15])
+@pytest.mark.parametrize("setting", ["random:k=1", "confidence:k=1", "left_to_right:k=1", "threshold:tau=1"])
+def test_shuffles_of_every_size_come_out_right_one_token_a_step(n, setting):
+    if n == 15 and setting != "random:k=1":
+        setting = "threshold:tau=0.95"
+    task = load_task(f"shuffle@n={n}")
+    (sample,) = task.samples(0, 1)
+    model = ideal(task, [sample], noise=1e-3)
+    lane = Lane("x", tuple(model.encode(sample.messages)), task.max_tokens, parse_method(setting))
+    (result,) = decode(model, [lane])
+    text = model.decode(result.tokens[: result.tokens.index(model.spec.eos_id)])
+    assert result.error is None and result.distance == 0
+    assert task.score(sample, text).strict == 1
+
+
+@pytest.mark.parametrize("name", ["waiting_line/shuffle@n=4", "puzzle/sudoku", "waiting_line/insert_random@n=3"])
+@pytest.mark.parametrize("tokenizer", [Letters(), Pairs()], ids=["letters", "pairs"])
+def test_any_tokenizer_will_do(name, tokenizer):
+    task = load_task(name)
+    task_view = longer(task)
+    samples = task.samples(0, 2)
+    model = ideal(task_view, samples, 1e-3, tokenizer)
+    method = parse_method("random:k=1")
+    for sample in samples:
+        (result,) = decode(model, [Lane(sample.id, tuple(model.encode(sample.messages)), task_view.max_tokens, method)])
+        text = model.decode([t for t in result.tokens if t != 1])
+        assert task.score(sample, text).lenient == 1, text
+
+
+def longer(task):
+    """The task with room for answers in letters."""
+    roomy = copy.copy(task)
+    object.__setattr__(roomy, "max_tokens", 128)
+    return roomy
+
+
+def test_sums_over_orders_equal_listed_orders_with_the_real_tokenizer():
+    words = word_tokenizer()
+    support = Orderings(("Ada Hill", "Bea Hill", "Ada Young", "Cy Ford", "Dan Oak", "Eve Ray", "Fay Lee"))
+    summed = distribution_of(support, words, 1, 40)
+    listed = distribution_of(Answers(dict(support)), words, 1, 40)
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        region = np.where(rng.random(40) < 0.2, listed.rows[rng.integers(len(listed.rows))], HIDDEN)
+        region[rng.integers(40)] = rng.choice(listed.tokens)  # now and then off the support
+        a, b = (d.conditionals(region, np.arange(40)) for d in (summed, listed))
+        assert a.distance == b.distance
+        assert np.array_equal(a.position, b.position) and np.array_equal(np.sort(a.token), np.sort(b.token))
+        keys = [
+            sorted(zip(x.position.tolist(), x.token.tolist(), x.probability.round(9).tolist(), strict=True))
+            for x in (a, b)
+        ]
+        assert keys[0] == keys[1]
+
+
+def test_a_tokenizer_that_splits_across_items_is_refused_where_orders_must_be_summed():
+    support = Orderings(tuple(f"Nam{i} Long" for i in range(8)))
+    with pytest.raises(ValueError, match="does not split a list at its separators"):
+        distribution_of(support, Pairs(), 1, 200)
+
+
+def test_too_many_items_and_too_long_answers_are_refused():
+    with pytest.raises(ValueError, match="go to 16 items, the list has 17"):
+        distribution_of(Orderings(tuple(f"N{i} L" for i in range(17))), Letters(), 1, 500)
+    with pytest.raises(ValueError, match="has 3 tokens, the region 2"):
+        distribution_of(Answers.of("abc"), Letters(), 1, 2)
+
+
+def test_a_canvas_off_the_support_gets_the_nearest_answers_and_is_flagged():
+    task = load_task("copy@n=3")
+    (sample,) = task.samples(0, 1)
+    model = ideal(task, [sample])
+    prompt = model.encode(sample.messages)
+    right = model.tokenizer.encode(sample.answer)
+    region = [*right, *[1] * (task.max_tokens - len(right))]
+    region[1], region[2] = region[2], model.spec.mask_id
+    found = logits(model, prompt, region, [2])
+    assert model.columns(prompt)[found.argmax()] == right[2]
+    assert model.distance(torch.tensor(prompt), torch.tensor(region)) == 1
+
+
+def test_an_unknown_prompt_is_refused():
+    task = load_task("copy")
+    model = ideal(task, task.samples(0, 1))
+    with pytest.raises(UsageError, match="belongs to none of the 1 known samples"):
+        model.columns([1, 2, 3])
+
+
+def test_noise_depends_on_lane_position_and_token_and_is_standard_normal():
+    rng = np.random.default_rng(0)
+    seed, position, token = rng.integers(0, 2**62, 20_000), rng.integers(0, 64, 20_000), rng.integers(0, 9000, 20_000)
+    noise = normal_hash(seed, position, token)
+    assert np.array_equal(noise, normal_hash(seed, position, token))
+    assert abs(noise.mean()) < 0.03 and abs(noise.std() - 1) < 0.03 and np.abs(noise).max() < 6
+    for other in (
+        normal_hash(seed + 1, position, token),
+        normal_hash(seed, position + 1, token),
+        normal_hash(seed, position, token + 1),
+    ):
+        assert abs(np.corrcoef(noise, other)[0, 1]) < 0.03
+
+
+def test_noise_breaks_ties_and_leaves_certainty_alone():
+    task = load_task("shuffle@n=4")
+    (sample,) = task.samples(0, 1)
+    method = parse_method("confidence:k=1")
+    for noise, most in ((0.0, 1), (1e-3, 24)):
+        model = ideal(task, [sample], noise)
+        prompt = tuple(model.encode(sample.messages))
+        lanes = [Lane(str(i), prompt, task.max_tokens, method) for i in range(20)]
+        texts = {model.decode(r.tokens) for r in decode(model, lanes)}
+        assert len(texts) == 1 if most == 1 else len(texts) > 5
+
+
+@pytest.mark.parametrize("share", [True, False])
+@pytest.mark.parametrize("batch_size", [1, 7, 64])
+def test_results_do_not_depend_on_batch_size_order_or_sharing(batch_size, share):
+    settings = ("random:k=4", "threshold:tau=0.6", "entropy:k=4,temperature=1", "factor:f=1.3,block=16")
+    methods = [parse_method(text) for text in settings]
+    tasks = [load_task(t) for t in ("shuffle", "insert_random", "words_to_sentence/easy")]
+    pairs = [(task, sample) for task in tasks for sample in task.samples(0, 2)]
+    model = load_model("ideal", pairs)
+    lanes = [
+        Lane(f"{sample.id}{method.setting}", tuple(model.encode(sample.messages)), task.max_tokens, method)
+        for task, sample in pairs
+        for method in methods
+    ]
+    expected = getattr(test_results_do_not_depend_on_batch_size_order_or_sharing, "expected", None)
+    order = np.random.default_rng(batch_size).permutation(len(lanes))
+    found = {
+        r.lane.id: (r.tokens, r.commit_step, r.nfe, r.distance, r.error)
+        for r in decode(model, [lanes[i] for i in order], batch_size, share)
+    }
+    if expected is None:
+        expected = {
+            r.lane.id: (r.tokens, r.commit_step, r.nfe, r.distance, r.error) for r in decode(model, lanes, 1, False)
+        }
+        test_results_do_not_depend_on_batch_size_order_or_sharing.expected = expected
+    assert found == expected and all(outcome[-1] is None for outcome in expected.values())
+
+
+@pytest.mark.parametrize("name", [n for n in TASKS if TASKS[n]().parallel])
+@pytest.mark.parametrize(
+    "setting", ["random:k=32", "confidence:k=8", "margin:k=32", "entropy:k=32", "left_to_right:k=32"]
+)
+def test_tasks_with_one_answer_lose_nothing_at_any_speed(name, setting):
+    task = TASKS[name]()
+    samples = task.samples(0, 4)
+    assert all(len(list(islice(task.support(s), 2))) == 1 for s in samples)
+    model = ideal(task, samples, 1e-3)
+    lanes = [Lane(s.id, tuple(model.encode(s.messages)), task.max_tokens, parse_method(setting)) for s in samples]
+    by_id = {s.id: s for s in samples}
+    for result in decode(model, lanes):
+        text = model.decode([t for t in result.tokens if t != model.spec.eos_id])
+        assert task.score(by_id[result.lane.id], text).strict == 1
