@@ -1,0 +1,1 @@
+"""From finished lanes to curves, PBx and intervals; reads data frames and writes nothing."""

@@ -1,0 +1,177 @@
+"""PBx: how many tokens a step a method can decode while its mean score stays at least x percent."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from parallelbench.analysis.bootstrap import Floats, Resampled, interval, resample
+from parallelbench.analysis.curves import lanes, mean_curve, missing_tasks, summarise
+from parallelbench.errors import UsageError, unknown
+
+PBS = (90, 80, 75, 70, 60)
+KINDS = ("static", "adaptive", "revising")
+Entry = dict[str, Any]
+POINT_FIELDS = ("setting", "task", "score", "score_strict", "tps", "effective_tps", "nfe", "n", "unscored")
+CURVE_FIELDS = (
+    "setting",
+    "score",
+    "score_strict",
+    "tps",
+    "harmonic_tps",
+    "effective_tps",
+    "nfe",
+    "n",
+    "unscored",
+)
+
+
+def reach(score: Floats, tps: Floats, x: float, kind: str, value: Floats | None = None) -> Floats:
+    """PBx of each of R curves of S points.
+
+    In the order of tokens per step, the last point with score >= x counts. A static method stops there: its
+    settings are integers, there is nothing between two of them. Otherwise the line to the next point is
+    followed down to x. Beyond the last measured point nothing is assumed, and where no point reaches x the
+    result is 0. Of points with equal tokens per step the best one stands for all. Source: the published
+    leaderboards of ParallelBench (arXiv 2510.04767), all of whose numbers this reproduces.
+
+    Args:
+        score: [R, S], percent; S >= 1, no NaN.
+        tps: [R, S], tokens per step.
+        x: percent.
+        kind: static, adaptive or revising.
+        value: [R, S], what to read off at that place of the curve; tokens per step unless given.
+
+    Returns:
+        [R].
+
+    Raises:
+        UsageError: an unknown kind.
+    """
+    if kind not in KINDS:
+        raise unknown("kind of method", kind, KINDS)
+    # Means of the same numbers differ in the last bits with the order of summation: 79.9999999999 is 80.
+    score, place, value = np.round(score, 9), np.round(tps, 9), tps if value is None else value
+    order = np.lexsort((-score, place), axis=-1)
+    score, place, value = (np.take_along_axis(a, order, -1) for a in (score, place, value))
+    for j in range(1, score.shape[1]):
+        same = place[:, j] == place[:, j - 1]
+        score[same, j], value[same, j] = score[same, j - 1], value[same, j - 1]
+    enough = score >= x
+    row, last = np.arange(len(score)), score.shape[1] - 1 - enough[:, ::-1].argmax(1)
+    after = np.minimum(last + 1, score.shape[1] - 1) if kind != "static" else last
+    fall = score[row, last] - score[row, after]
+    share = np.divide(score[row, last] - x, fall, out=np.zeros(len(score)), where=fall > 0)
+    found: Floats = value[row, last] + share * (value[row, after] - value[row, last])
+    return np.where(enough.any(1), found, 0.0)
+
+
+def pbx(curve: pd.DataFrame, x: float, kind: str, column: str = "tps") -> float:
+    """PBx of one mean curve (see `reach`); NaN, not 0, where nothing was measured.
+
+    Args:
+        curve: columns `score` (percent), `tps`, `column`; in any order; rows without a score are skipped.
+        x: percent.
+        kind: static, adaptive or revising.
+        column: which measure to read off where the curve passes x: `tps`, or the `effective_tps` or
+            `harmonic_tps` that go with it.
+
+    Raises:
+        UsageError: an unknown kind.
+    """
+    known = curve[curve["score"].notna() & curve["tps"].notna()]
+    if known.empty:
+        return math.nan
+    score, tps, value = (known[name].to_numpy(dtype=np.float64)[None] for name in ("score", "tps", column))
+    return float(reach(score, tps, x, kind, value)[0])
+
+
+def leaderboard(frame: pd.DataFrame, bootstrap: int = 1000, seed: int = 0) -> list[Entry]:
+    """PBx of every (model, method) with 95 % intervals, in plain numbers that JSON can hold (NaN is None).
+
+    An entry holds model, method, kind, profile; PB90 ... PB60 in tokens per step (0: never reaches x, None:
+    no setting has a score on every task); `effective` and `harmonic`, for each PBx the effective tokens per
+    step and the harmonic mean over tasks at the same place of the curve; `intervals`, for each PBx
+    [low, high]; `tasks` (how many the curve averages), `missing_tasks` (names: no sample is scored),
+    `outside_curve` (settings that lack a task); `curve` and `points` (scores in percent, `score_interval`
+    [low, high]).
+
+    Args:
+        frame: one row a finished lane.
+        bootstrap: resamples; 0 leaves the intervals out.
+        seed: of the resamples.
+
+    Raises:
+        UsageError: lanes that may not be averaged together (see `curves.lanes`), or a negative `bootstrap`.
+    """
+    if bootstrap < 0:
+        raise UsageError(f"bootstrap={bootstrap}: expected the number of resamples, 0 for none.")
+    table = lanes(frame)
+    measured = summarise(table)
+    curve, missing = mean_curve(measured), missing_tasks(measured)
+    entries = []
+    for (model, method), part in table.groupby(["model", "method"], sort=True):
+        mine = [t[(t["model"] == model) & (t["method"] == method)] for t in (measured, curve)]
+        head = {"model": str(model), "method": str(method), "profile": str(part["profile"].iloc[0])}
+        entries.append(
+            head | _entry(part, mine[0], mine[1], bootstrap, seed) | {"missing_tasks": missing[str(model)]}
+        )
+    return entries
+
+
+def _entry(
+    table: pd.DataFrame, measured: pd.DataFrame, curve: pd.DataFrame, bootstrap: int, seed: int
+) -> Entry:
+    """The entry of one (model, method) from its lanes, its points and its mean curve."""
+    settings = [str(setting) for setting in measured["setting"].unique()]
+    kinds = sorted(set(map(str, measured["kind"])))
+    if len(kinds) > 1:
+        raise UsageError(
+            f"Method {measured['method'].iloc[0]!r} mixes kind values {', '.join(map(repr, kinds))}."
+        )
+    draws = resample(table, settings, bootstrap, seed) if bootstrap else None
+    inside = [str(setting) for setting in curve["setting"]]
+    entry: Entry = {"kind": kinds[0]} | {f"PB{x}": _plain(pbx(curve, x, kinds[0])) for x in PBS}
+    for name in ("effective", "harmonic"):
+        entry[name] = {f"PB{x}": _plain(pbx(curve, x, kinds[0], f"{name}_tps")) for x in PBS}
+    entry["intervals"] = _pbx_intervals(draws, settings, measured, inside, kinds[0])
+    entry["tasks"] = int(curve["tasks"].iloc[0]) if inside else 0
+    entry["outside_curve"] = [setting for setting in settings if setting not in inside]
+    entry["curve"] = [_record(row, CURVE_FIELDS) for row in curve.to_dict("records")]
+    entry["points"] = [
+        _record(row, POINT_FIELDS) | {"score_interval": _score_interval(draws, settings, row)}
+        for row in measured.to_dict("records")
+    ]
+    return entry
+
+
+def _pbx_intervals(
+    draws: Resampled | None, settings: Sequence[str], measured: pd.DataFrame, inside: Sequence[str], kind: str
+) -> dict[str, list[float]]:
+    """The interval of every PBx, over the tasks and the settings of the mean curve."""
+    if draws is None or not inside:
+        return {}
+    tasks = sorted(set(measured.loc[measured["setting"].isin(inside) & measured["score"].notna(), "task"]))
+    score, tps = draws.mean(tasks, [settings.index(setting) for setting in inside])
+    return {f"PB{x}": interval(reach(score, tps, x, kind)) for x in PBS}
+
+
+def _score_interval(
+    draws: Resampled | None, settings: Sequence[str], point: Mapping[Any, Any]
+) -> list[float] | None:
+    if draws is None or math.isnan(point["score"]):
+        return None
+    return interval(draws.score[point["task"]][:, settings.index(point["setting"])])
+
+
+def _record(row: Mapping[Any, Any], fields: Sequence[str]) -> Entry:
+    return {field: _plain(row[field]) for field in fields}
+
+
+def _plain(value: Any) -> Any:
+    """A Python number or text; None for NaN, which JSON does not have."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and math.isnan(value) else value

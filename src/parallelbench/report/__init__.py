@@ -1,0 +1,1 @@
+"""What a person reads: terminal tables made from results; nothing here computes a result."""
