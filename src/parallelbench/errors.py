@@ -28,3 +28,7 @@ def lookup(table: Mapping[str, T], name: str, kind: str) -> T:
     if name not in table:
         raise unknown(kind, name, table)
     return table[name]
+
+
+class JudgeError(RuntimeError):
+    """Something outside that judges texts failed (a server, a program): the sample is unscored, not wrong."""

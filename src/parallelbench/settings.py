@@ -40,7 +40,6 @@ def parse_setting(text: str, separator: str = ":") -> tuple[str, dict[str, Value
 def format_setting(name: str, parameters: Mapping[str, Value], separator: str = ":") -> str:
     """The inverse of `parse_setting`; parameters keep their order."""
     text = ",".join(
-        f"{key}={str(value).lower() if isinstance(value, bool) else value}"
-        for key, value in parameters.items()
+        f"{key}={str(value).lower() if isinstance(value, bool) else value}" for key, value in parameters.items()
     )
     return f"{name}{separator}{text}" if text else name

@@ -1,0 +1,54 @@
+"""The Python API: the verbs of the command line, with data frames for results."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from parallelbench.models.registry import load_model
+from parallelbench.runs.execute import run as execute
+from parallelbench.runs.plan import RunSettings
+from parallelbench.runs.store import read_frames
+from parallelbench.tasks import load_task
+
+__all__ = ["load_model", "load_task", "run"]
+
+
+def run(
+    directory: str | Path,
+    *,
+    models: str | Sequence[str] = RunSettings.models,
+    tasks: str | Sequence[str] = RunSettings.tasks,
+    methods: str | Sequence[str] = RunSettings.methods,
+    data: str | Path | None = None,
+    batch_size: int = 64,
+    executor: str = "local",
+    **settings: Any,
+) -> pd.DataFrame:
+    """Decode and score what the directory does not hold yet; returns the lanes asked for, one row each.
+
+    Args:
+        directory: Run directory; it may hold further lanes.
+        models: Model strings.
+        tasks: Task names, short names or categories.
+        methods: Method names (their sweep) or settings.
+        data: A folder of published files instead of the built-in tasks.
+        batch_size: Lanes decoded together; changes no result.
+        executor: `local` or `ray`; changes no result.
+        settings: Other fields of `RunSettings`: samples, seed, profile, grammar, grid.
+
+    Raises:
+        UsageError: settings that cannot be run.
+        RunError: the directory cannot be written.
+    """
+    asked = RunSettings(
+        _several(models), _several(tasks), _several(methods), data=None if data is None else Path(data), **settings
+    )
+    result = execute(asked, Path(directory), batch_size, executor=executor)
+    frame = read_frames([Path(directory)])
+    return frame[frame["lane_id"].isin(result.lanes)].reset_index(drop=True)
+
+
+def _several(names: str | Sequence[str]) -> tuple[str, ...]:
+    return (names,) if isinstance(names, str) else tuple(names)

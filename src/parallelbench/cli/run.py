@@ -1,0 +1,123 @@
+"""`pb run`: decode, score and store, then print the leaderboard."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from parallelbench.cli.output import WHOLE, Json, faults_told, note, print_json, progress_bar, stdout
+from parallelbench.errors import lookup
+
+if TYPE_CHECKING:
+    from parallelbench.runs.execute import RunResult
+    from parallelbench.runs.plan import RunSettings
+
+Many = list[str] | None
+
+
+def run(
+    preset: Annotated[
+        str, typer.Option(metavar="NAME", help="quick (10 samples a task), standard (all) or paper (its block sizes).")
+    ] = "standard",
+    model: Annotated[
+        Many, typer.Option(metavar="NAME", help="Repeatable; see `pb list models`. Default: ideal.")
+    ] = None,
+    family: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Force the family of checkpoints; see `pb models families`.")
+    ] = None,
+    task: Annotated[
+        Many, typer.Option(metavar="NAME", help="Task or category; repeatable; see `pb list tasks`. Default: all.")
+    ] = None,
+    method: Annotated[
+        Many,
+        typer.Option(
+            metavar="NAME",
+            help="A method's sweep, or one setting such as threshold:tau=0.9; repeatable; see `pb list methods`. "
+            "Default: all.",
+        ),
+    ] = None,
+    samples: Annotated[int | None, typer.Option(help="Samples a task.", **WHOLE)] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of samples and decoding. Default: 0.", **WHOLE)] = None,
+    data: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Run the published files of this folder instead.")
+    ] = None,
+    profile: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Scoring and numerics: native or pb2025. Default: native.")
+    ] = None,
+    grammar: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Judge of the text tasks: harper or none. Default: harper.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Where results go. Default: runs/PRESET.")] = None,
+    batch_size: Annotated[int, typer.Option(help="Lanes decoded together; changes no result.", **WHOLE)] = 64,
+    executor: Annotated[
+        str, typer.Option(metavar="NAME", help="local, or ray for a cluster; changes no result.")
+    ] = "local",
+    json: Json = False,
+) -> None:
+    """Measure the speed-quality trade-off of models and unmasking methods.
+
+    The same command goes on where an interrupted one stopped.
+
+    Example: pb run --preset quick --task waiting_line --method threshold:tau=0.9
+    """
+    with faults_told():
+        given: dict[str, Any] = {
+            "models": with_family(model, family), "tasks": task, "methods": method, "samples": samples,
+            "seed": seed, "data": data, "profile": profile, "grammar": grammar,
+        }  # fmt: skip
+        carry_out(resolve(preset, given), out or Path("runs") / preset, batch_size, executor, json)
+
+
+def carry_out(settings: "RunSettings", directory: Path, batch_size: int, executor: str, json: bool) -> None:
+    """Run with progress on stderr, print what came out, and exit 1 if a lane failed."""
+    from parallelbench.runs.execute import run as execute  # brings torch along, which --help does without
+
+    with progress_bar("decoding") as show:
+        result = execute(settings, directory, batch_size, lambda p: show(p.done, p.total, p.model), executor)
+    report(result, json)
+    if result.failed:
+        note(f"{result.failed} lanes ended in an error; the same command tries them again.")
+        note(f"The first error: {result.error}")
+        raise typer.Exit(1)
+
+
+def with_family(models: Many, family: str | None) -> Many:
+    """The models, every checkpoint among them told its family."""
+    if family is None or not models:
+        return models
+    from parallelbench.models.families.load import is_checkpoint, with_parameter
+
+    return [with_parameter(text, "family", family) if is_checkpoint(text) else text for text in models]
+
+
+def resolve(preset: str, given: dict[str, Any]) -> "RunSettings":
+    """The preset with every given value put over it.
+
+    Raises:
+        UsageError: an unknown preset, or a value that no run can have.
+    """
+    from parallelbench.runs.plan import PRESETS, RunSettings
+
+    chosen: dict[str, Any] = dict(lookup(PRESETS, preset, "preset"))
+    changes = {k: tuple(v) if isinstance(v, list) else v for k, v in given.items() if v is not None and v != []}
+    return replace(RunSettings(), **{**chosen, **changes})
+
+
+def report(result: "RunResult", json: bool) -> None:
+    """Print the leaderboard of the lanes that were asked for, and where the results lie."""
+    from parallelbench.analysis.pbx import leaderboard
+    from parallelbench.report.tables import leaderboard_table
+    from parallelbench.runs.store import read_frames
+
+    frame = read_frames([result.directory])
+    entries = leaderboard(frame[frame["lane_id"].isin(result.lanes)])
+    if json:
+        print_json(entries)
+    else:
+        stdout().print(leaderboard_table(entries))
+    cost = result.cost
+    saved = f"{cost.forwards_executed} forwards executed for {cost.forwards_counted} counted"
+    note(f"{result.decoded} lanes decoded, {result.skipped} were there already; {saved}.")
+    note(f"signature: {result.signature}")
+    note(f"results: {result.directory}  (again: pb leaderboard {result.directory})")

@@ -1,0 +1,201 @@
+"""Golden decoder traces: cases made by published code on a stub model, decoded here and compared step by step."""
+
+import gzip
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from parallelbench.decoding import Lane, decode, parse_method
+from parallelbench.decoding.method import Method
+from parallelbench.errors import UsageError, lookup
+from parallelbench.models.golden import GoldenStub, Tables
+from parallelbench.settings import Value, format_setting
+
+Case = Mapping[str, Any]
+Setting = Callable[[Mapping[str, Any]], str | None]
+SHOWN = 5
+"""Failures that a report spells out."""
+PB_SCORES = {
+    "confidence_topk": "confidence", "confidence_threshold": "confidence", "confidence_factor": "confidence",
+    "topk_margin": "margin", "entropy_topk": "entropy", "left_to_right": "left_to_right",
+    "maskgit_plus": "confidence", "entropy": "entropy",
+}  # fmt: skip
+
+
+def _setting(name: str, case: Mapping[str, Any], **parameters: Value | None) -> str:
+    given = {key: value for key, value in parameters.items() if value is not None}
+    if case.get("block_length"):
+        given["block"] = case["block_length"]
+    return format_setting(name, given)
+
+
+def _parallelbench(p: Mapping[str, Any], score: str, other: str) -> str:
+    """threshold, factor, or `other` by steps: what ParallelBench's own loops choose between."""
+    if p.get("threshold") is not None:
+        return _setting("threshold@pb", p, tau=p["threshold"], score=score)
+    if p.get("factor") is not None:
+        return _setting("factor@pb", p, f=p["factor"], score=score)
+    return other
+
+
+def _pb_generate(p: Mapping[str, Any]) -> str | None:
+    if "eb_sampler_gamma" in p:
+        return None
+    score = PB_SCORES[p["unmasking"]]
+    return _parallelbench(p, score, _setting(f"{score}@pb", p, steps=p["steps"]))
+
+
+def _dream_block(p: Mapping[str, Any]) -> str:
+    score = PB_SCORES[p["alg"]]
+    return _parallelbench(p, score, _setting("timesteps@pb", p, steps=p["steps"], eps=p["eps"], score=score))
+
+
+def _dream_full(p: Mapping[str, Any]) -> str:
+    if p["alg"] == "confidence_threshold":
+        return _setting("threshold@dream", p, tau=p["threshold"], steps=p["steps"])
+    return _setting("timesteps@dream", p, steps=p["steps"], eps=p["eps"], score=PB_SCORES[p["alg"]])
+
+
+def _fast_dllm(p: Mapping[str, Any]) -> str:
+    if p["cache"] == "none":
+        return _parallelbench(p, "confidence", _setting("confidence@pb", p, steps=p["steps"]))
+    if p.get("threshold") is not None:
+        return _setting("threshold@fastdllm", p, tau=p["threshold"], cache=p["cache"])
+    return _setting("confidence@fastdllm", p, steps=p["steps"], cache=p["cache"])
+
+
+def _klass(p: Mapping[str, Any]) -> dict[str, Value]:
+    return {"tau": p["conf_threshold"], "kappa": p["kl_threshold"], "history": p["kl_history_length"]}
+
+
+def _pc(name: str) -> Setting:
+    return lambda p: _setting(name, p, k=p["gen_length"] // p["steps"], lam=p["lambd"], alpha=float(p["alpha"]))
+
+
+SETTINGS: Mapping[str, Setting] = {
+    "pb_generate": _pb_generate,
+    "dream_block": _dream_block,
+    "dream_full": _dream_full,
+    "fastdllm_llada": _fast_dllm,
+    "klass_pb": lambda p: _setting("klass@pb", p, **_klass(p), steps=p["steps"]),
+    "klass_upstream": lambda p: _setting(
+        "klass@upstream", p, **_klass(p), steps=p["steps"], choose=p["unmask_strategy"]
+    ),
+    "dus_pb": lambda p: _setting("dus@pb", p, base=p["base"], rho=p["remasking_threshold"]),
+    "rcr": lambda p: _setting("rcr" if p["overtime_conf"] else "confidence@pb", p, steps=p["steps"]),
+    "remdm": lambda p: _setting("remdm@pb", p, steps=p["steps"], loops=p["remdm_steps"], number=p["remdm_number"]),
+    "pc_sampler": _pc("pc_sampler"),
+    "uncode_linear_position": _pc("pc_linear"),
+    "uncode_eb": lambda p: _setting("eb", p, gamma=p["gamma"]),
+    "uncode_entropy": lambda p: _setting("entropy@uncode", p, steps=p["steps"]),
+    "uncode_margin": lambda p: _setting("margin@uncode", p, steps=p["steps"]),
+}
+"""The setting that decodes a golden method's cases, from a case's parameters; None for a branch we don't have."""
+
+
+@dataclass(frozen=True)
+class Golden:
+    """The cases of a file and the tables of their stub models."""
+
+    cases: Sequence[Case]
+    tables: Mapping[str, Any]
+
+    @classmethod
+    def read(cls, file: Path, tables: Path) -> "Golden":
+        """Read both files.
+
+        Raises:
+            UsageError: one is missing or is not what it should be.
+        """
+        try:
+            opened = gzip.open(file, "rt") if file.suffix == ".gz" else file.open()
+            with opened as text:
+                cases = json.load(text)["cases"]
+            with np.load(tables) as arrays:
+                return cls(cases, dict(arrays))
+        except (OSError, ValueError, KeyError, EOFError) as error:
+            raise UsageError(f"{file} and {tables} are not golden decoder traces: {error}") from error
+
+    def stub(self, case: Case) -> GoldenStub:
+        """The model a case was made with."""
+        params = case["params"]
+        length = len(case["prompt"]) + params["gen_length"]
+        context = params.get("stub") == "context" or case["method"] == "dream_cache"
+        return GoldenStub(Tables.of(self.tables, case["seed"]), length, context, case["method"].startswith("dream"))
+
+
+def conform_decoders(
+    golden: Golden, only: str | None = None, port: Callable[[Case], Method] | None = None
+) -> dict[str, Any]:
+    """Decode every case and compare tokens, forwards and the region after every forward.
+
+    Args:
+        golden: Cases and tables.
+        only: One golden method.
+        port: Builds the method to check from a case, instead of ours.
+
+    Returns:
+        {"passed", "failed", "skipped", "by_method", "failures"}. Cases that torch's order of ties decided are
+        skipped, and those of methods we don't have. Where the reference raised, ours passes if it finishes or
+        refuses with a message.
+    """
+    methods = dict.fromkeys(case["method"] for case in golden.cases)
+    if only is not None:
+        lookup(methods, only, "golden method")
+    counts = {name: {"passed": 0, "failed": 0, "skipped": 0} for name in methods if only in (None, name)}
+    failures: list[dict[str, Any]] = []
+    for case in golden.cases:
+        if case["method"] not in counts:
+            continue
+        found = _judge(golden, case, port)
+        counts[case["method"]][found[0]] += 1
+        if found[0] == "failed" and len(failures) < SHOWN:
+            failures.append({"id": case["id"], "method": case["method"], **found[1]})
+    totals = {key: sum(count[key] for count in counts.values()) for key in ("passed", "failed", "skipped")}
+    return {**totals, "by_method": counts, "failures": failures}
+
+
+def _judge(golden: Golden, case: Case, port: Callable[[Case], Method] | None) -> tuple[str, dict[str, Any]]:
+    """Passed, failed or skipped, and where a failure begins."""
+    method = port(case) if port is not None else _method_of(case)
+    if method is None or case.get("tie_dependent"):
+        return "skipped", {}
+    prefill = case.get("output0")
+    length = case["params"]["gen_length"]
+    lane = Lane(case["id"], tuple(case["prompt"]), length, method, prefill=tuple(prefill) if prefill else None)
+    states: list[list[int]] = []
+    try:
+        (result,) = decode(golden.stub(case), [lane], watch=lambda lane, region: states.append(region.tolist()))
+    except UsageError as error:
+        if "error" in case:
+            return "passed", {}
+        return "failed", {"setting": method.setting, "error": str(error)}
+    mask = golden.stub(case).spec.mask_id
+    if "error" in case:
+        return ("passed" if result.error or mask not in result.tokens else "failed"), {"setting": method.setting}
+    wrong = next(_differences(case, states, list(result.tokens), result.nfe), None)
+    if result.error is None and wrong is None:
+        return "passed", {}
+    return "failed", {"setting": method.setting, "error": result.error, **(wrong or {})}
+
+
+def _differences(case: Case, states: list[list[int]], tokens: list[int], nfe: int) -> Iterator[dict[str, Any]]:
+    """Where a trace parts from the golden one."""
+    for step, (ours, theirs) in enumerate(zip(states, case["states"], strict=False)):
+        if ours != theirs:
+            places = [place for place, pair in enumerate(zip(ours, theirs, strict=True)) if pair[0] != pair[1]]
+            yield {"step": step, "positions": places, "ours": ours, "golden": theirs}
+    if nfe != case["model_calls"]:
+        yield {"step": min(nfe, case["model_calls"]), "ours": nfe, "golden": case["model_calls"]}
+    if tokens != case["tokens"]:
+        yield {"step": nfe, "ours": tokens, "golden": case["tokens"]}
+
+
+def _method_of(case: Case) -> Method | None:
+    build = SETTINGS.get(case["method"])
+    setting = build(case["params"]) if build else None
+    return parse_method(setting) if setting else None

@@ -1,0 +1,273 @@
+"""The store: one SQLite file a run directory, and the only place results are kept.
+
+Lanes are written one by one as they finish and never change afterwards, except that a lane that ended in
+an error is replaced when it is tried again. Tables, figures and exports only read.
+"""
+
+import fcntl
+import json
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from parallelbench.errors import RunError, UsageError
+
+FILE = "lanes.sqlite"
+SCHEMA = 1
+APPLICATION = 0x70626C73
+"""SQLite's application id of our files, so that another program's database is not taken for one."""
+
+WRITING = (
+    "Cannot write {path}: {error}. What was stored before is safe; make room or make it writable and run the same "
+    "command again."
+)
+READING = "Cannot read {path}: {error}. Nothing was changed; make it readable, or copy the directory and read the copy."
+
+_TABLES = """
+CREATE TABLE runs (
+    run_id TEXT PRIMARY KEY, started TEXT NOT NULL, settings TEXT NOT NULL, about TEXT NOT NULL,
+    signature TEXT NOT NULL
+);
+CREATE TABLE lanes (
+    lane_id TEXT PRIMARY KEY, run_id TEXT NOT NULL, model TEXT NOT NULL, revision TEXT NOT NULL,
+    task TEXT NOT NULL, task_version INTEGER NOT NULL, sample TEXT NOT NULL, sample_index INTEGER NOT NULL,
+    method TEXT NOT NULL, setting TEXT NOT NULL, kind TEXT NOT NULL, seed INTEGER NOT NULL,
+    profile TEXT NOT NULL, grammar TEXT NOT NULL, numerics TEXT NOT NULL, max_tokens INTEGER NOT NULL,
+    tokens TEXT, text TEXT, score REAL, score_strict REAL, why TEXT, parts TEXT, nfe INTEGER, rows INTEGER,
+    effective_tokens INTEGER, commit_step TEXT, revisions TEXT, distance INTEGER, seconds REAL, error TEXT
+);
+"""
+_JSON = ("tokens", "parts", "commit_step", "revisions")
+_FRAME = (
+    "lane_id, model, revision, task, task_version, sample, sample_index, method, setting, kind, seed, profile, "
+    "grammar, numerics, max_tokens, score, score_strict, why, nfe, rows, effective_tokens, distance, seconds, error"
+)
+
+
+class Store:
+    """Open or create the store of a run directory.
+
+    One process at a time may write to a directory; any number may read.
+
+    Args:
+        directory: The run directory; created when `create` is set.
+        create: Open for writing, and make a new store where there is none.
+
+    Raises:
+        UsageError: there is no store, or it is damaged, foreign or made by a newer version.
+        RunError: the disk is full or not writable, or another process is writing here.
+    """
+
+    def __init__(self, directory: Path, create: bool = False) -> None:
+        self.directory, self.path = Path(directory), Path(directory) / FILE
+        self._trouble = WRITING if create else READING
+        self._lock = -1
+        self._connection: sqlite3.Connection | None = None
+        try:
+            if create:
+                self._claim_directory()
+            elif not self.path.is_file():
+                raise UsageError(f"{self.directory} is no run directory: it holds no {FILE}.")
+            self._refuse_empty_with_log()
+            with self._faults():
+                self._open(create)
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> "Store":
+        """The store itself; leaving the block closes it."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the file."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the file and let other processes write."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+    def _claim_directory(self) -> None:
+        """Make the directory and lock it; the system unlocks it when the process ends, however it ends."""
+        try:
+            self.directory.mkdir(parents=True, exist_ok=True)
+            self._lock = os.open(self.directory, os.O_RDONLY)
+        except OSError as error:
+            raise RunError(
+                f"Cannot make the run directory {self.directory}: {error.strerror}. Give another directory."
+            ) from error
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise RunError(
+                f"Another process is writing to {self.directory}. Wait until it has ended, or give another directory."
+            ) from error
+        except OSError:
+            pass  # a file system without such locks: SQLite still guards each lane, only double work is possible
+
+    def _refuse_empty_with_log(self) -> None:
+        """An emptied file beside a write-ahead log was truncated: SQLite would throw the log away."""
+        if self.path.is_file() and not self.path.stat().st_size and self._has_log():
+            raise self._damaged("it is empty, but its write-ahead log is not")
+
+    def _refuse_cut_off(self) -> None:
+        """SQLite reads a page that ends early as if the rest were zeros; while there is a log it may be mended."""
+        (page,) = self._db.execute("PRAGMA page_size").fetchone()
+        if self.path.stat().st_size % page and not self._has_log():
+            raise self._damaged("its last page is cut off")
+
+    def _has_log(self) -> bool:
+        log = self.path.with_name(f"{FILE}-wal")
+        return log.is_file() and log.stat().st_size > 0
+
+    def _open(self, create: bool) -> None:
+        self._connect(str(self.path))
+        try:
+            self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        except sqlite3.OperationalError:
+            if create or self._has_log() or os.access(self.directory, os.W_OK):
+                raise
+            # Reading needs a lock file, which a read-only file system refuses; but nobody writes there either.
+            self._connect(f"{self.path.resolve().as_uri()}?immutable=1", uri=True)
+        self._refuse_cut_off()
+        if create and self._is_blank():
+            self._initialise()
+        self._check()
+        if create:
+            self._db.execute("PRAGMA journal_mode=WAL")
+            # Safe against killed processes; a power cut may cost the last lanes, never the file.
+            self._db.execute("PRAGMA synchronous=NORMAL")
+
+    @property
+    def _db(self) -> sqlite3.Connection:
+        if self._connection is None:
+            raise RunError(f"{self.path} is closed.")
+        return self._connection
+
+    def _connect(self, address: str, uri: bool = False) -> None:
+        if self._connection is not None:
+            self._connection.close()
+        self._connection = sqlite3.connect(address, uri=uri, timeout=60, isolation_level=None)
+        self._connection.row_factory = sqlite3.Row
+
+    def _is_blank(self) -> bool:
+        """Whether the file is new, or its making was interrupted."""
+        counts = ("SELECT count(*) FROM sqlite_master", "PRAGMA application_id", "PRAGMA user_version")
+        return all(self._db.execute(query).fetchone()[0] == 0 for query in counts)
+
+    def _initialise(self) -> None:
+        """Make the tables in one transaction; before the write-ahead log is on, so that they are in the file."""
+        self._db.executescript(
+            f"BEGIN IMMEDIATE; PRAGMA application_id={APPLICATION}; PRAGMA user_version={SCHEMA}; {_TABLES} COMMIT;"
+        )
+
+    def _check(self) -> None:
+        (application,) = self._db.execute("PRAGMA application_id").fetchone()
+        (schema,) = self._db.execute("PRAGMA user_version").fetchone()
+        if application != APPLICATION:
+            raise UsageError(f"{self.path} is not a ParallelBench store. Nothing was changed; give another directory.")
+        if schema > SCHEMA:
+            raise UsageError(
+                f"{self.path} has schema {schema}, this version reads up to {SCHEMA}: upgrade parallelbench. "
+                "Nothing was changed."
+            )
+        damage = self._db.execute("PRAGMA quick_check(1)").fetchone()[0]
+        if damage != "ok":
+            raise self._damaged(damage)
+
+    def _damaged(self, detail: str) -> UsageError:
+        return UsageError(
+            f"{self.path} is damaged ({detail}). Nothing was changed; restore a copy, or start in a new directory."
+        )
+
+    @contextmanager
+    def _faults(self) -> Iterator[None]:
+        """Turn SQLite's errors into sentences."""
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            raise RunError(self._trouble.format(path=self.path, error=error)) from error
+        except sqlite3.DatabaseError as error:
+            raise self._damaged(str(error)) from error
+
+    def add_run(
+        self, run_id: str, started: str, settings: Mapping[str, Any], about: Mapping[str, Any], signature: str
+    ) -> None:
+        """Record that a run with these settings began here; a known one keeps its first record."""
+        row = (run_id, started, json.dumps(settings), json.dumps(about), signature)
+        with self._faults():
+            self._db.execute("INSERT OR IGNORE INTO runs VALUES (?, ?, ?, ?, ?)", row)
+
+    def add_lane(self, lane: Mapping[str, Any]) -> None:
+        """Store a finished lane; only one that ended in an error is ever replaced."""
+        values = {k: json.dumps(v) if k in _JSON and v is not None else v for k, v in lane.items()}
+        columns = ", ".join(values)
+        marks = ", ".join(f":{key}" for key in values)
+        updates = ", ".join(f"{key} = excluded.{key}" for key in values if key != "lane_id")
+        with self._faults():
+            self._db.execute(
+                f"INSERT INTO lanes ({columns}) VALUES ({marks}) "
+                f"ON CONFLICT (lane_id) DO UPDATE SET {updates} WHERE lanes.error IS NOT NULL",
+                {key: _clean(value) for key, value in values.items()},
+            )
+
+    def done(self) -> set[str]:
+        """Ids of the lanes that need not be decoded again."""
+        with self._faults():
+            return {row[0] for row in self._db.execute("SELECT lane_id FROM lanes WHERE error IS NULL")}
+
+    def runs(self) -> list[dict[str, Any]]:
+        """Every run recorded here, oldest first."""
+        with self._faults():
+            rows = self._db.execute("SELECT * FROM runs ORDER BY started").fetchall()
+        return [
+            {**row, "settings": json.loads(row["settings"]), "about": json.loads(row["about"])}
+            for row in map(dict, rows)
+        ]
+
+    def lane(self, lane_id: str) -> dict[str, Any]:
+        """One lane with everything known about it; a unique prefix of its id is enough.
+
+        Raises:
+            UsageError: no lane, or several, begin like this.
+        """
+        with self._faults():
+            found = self._db.execute(
+                "SELECT * FROM lanes WHERE substr(lane_id, 1, ?) = ? LIMIT 2", (len(lane_id), lane_id)
+            ).fetchall()
+        if len(found) != 1:
+            problem = "no lane" if not found else "several lanes"
+            raise UsageError(f"{self.path}: {problem} with an id that begins with {lane_id!r}.")
+        lane = dict(found[0])
+        return {k: json.loads(v) if k in _JSON and v is not None else v for k, v in lane.items()}
+
+    def frame(self) -> pd.DataFrame:
+        """All lanes without their tokens and texts, in the order of their ids."""
+        with self._faults():
+            rows = self._db.execute(f"SELECT {_FRAME} FROM lanes ORDER BY lane_id").fetchall()
+        return pd.DataFrame.from_records(list(map(tuple, rows)), columns=_FRAME.split(", "), coerce_float=True)
+
+
+def read_frames(directories: Iterable[Path]) -> pd.DataFrame:
+    """The lanes of several run directories together; a lane found twice counts once."""
+    frames = []
+    for directory in directories:
+        with Store(directory) as store:
+            frames.append(store.frame())
+    merged = pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0]
+    return merged.sort_values("error", na_position="first", kind="stable").drop_duplicates("lane_id")
+
+
+def _clean(value: Any) -> Any:
+    """SQLite takes no lone surrogates; keep them visible as escapes."""
+    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
