@@ -14,9 +14,7 @@ def plain(text: str, keep: str = "") -> str:
         text: anything, lone surrogates included.
         keep: characters to let through all the same, such as a newline in a text of several lines.
     """
-    return "".join(
-        c if c in keep or unicodedata.category(c) not in UNSAFE_CATEGORIES else _escape(c) for c in text
-    )
+    return "".join(c if c in keep or unicodedata.category(c) not in UNSAFE_CATEGORIES else _escape(c) for c in text)
 
 
 def _escape(character: str) -> str:

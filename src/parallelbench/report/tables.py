@@ -125,9 +125,7 @@ def score_table(points: Sequence[Entry], title: str = "", width: int = 100) -> T
     labels = dict(zip(every, _labels(every), strict=True))
     task_width = min(30, max((len(plain(task)) for task in [*tasks, "tokens per step"]), default=0))
     settings = _spread(every, max(1, (width - task_width - 3) // (2 + _cell_width(labels.values()))))
-    table = Table(
-        title=_text(title) if title else None, box=box.SIMPLE_HEAD, caption_justify="left", width=None
-    )
+    table = Table(title=_text(title) if title else None, box=box.SIMPLE_HEAD, caption_justify="left", width=None)
     table.add_column("Task", width=task_width, overflow="ellipsis", no_wrap=True)
     for setting in settings:
         table.add_column(_text(labels[setting], "\n"), justify="right", overflow="fold", max_width=_LABEL)
@@ -173,15 +171,11 @@ def _score_cell(point: Entry | None) -> Text:
     return Text(f"{point['score']:.1f}" + ("*" if point["unscored"] else ""))
 
 
-def _mean_cell(
-    at: Mapping[Any, Entry], tasks: Sequence[str], setting: str, field: str, decimals: int
-) -> Text:
+def _mean_cell(at: Mapping[Any, Entry], tasks: Sequence[str], setting: str, field: str, decimals: int) -> Text:
     """The mean over tasks, only where every task has the value."""
     values = [at.get((task, setting), {}).get(field) for task in tasks]
     known = [value for value in values if value is not None]
-    return Text(
-        f"{sum(known) / len(known):.{decimals}f}" if known and len(known) == len(values) else NONE, "bold"
-    )
+    return Text(f"{sum(known) / len(known):.{decimals}f}" if known and len(known) == len(values) else NONE, "bold")
 
 
 def _score_notes(points: Sequence[Entry], shown: int, total: int) -> str:

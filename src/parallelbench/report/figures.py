@@ -1,0 +1,62 @@
+"""Figures as SVG and PNG (extra "figures": altair and vl-convert-python)."""
+
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from parallelbench.errors import UsageError
+
+SCALE = 2.0
+"""Pixels of a PNG to a point of the figure."""
+
+
+def require_figures() -> None:
+    """Refuse at the start where the plotting packages are missing.
+
+    Raises:
+        UsageError: with the command that installs them.
+    """
+    missing = [name for name in ("altair", "vl_convert") if find_spec(name) is None]
+    if missing:
+        raise UsageError(f"Figures need {' and '.join(missing)}: pip install 'parallelbench[figures]'.")
+
+
+def save_figure(chart: Any, stem: Path) -> list[Path]:
+    """Write a chart as `stem`.svg and `stem`.png and return the two paths."""
+    files = [stem.with_suffix(".svg"), stem.with_suffix(".png")]
+    for file in files:
+        chart.save(str(file), scale_factor=SCALE)
+    return files
+
+
+def validation_figure(points: Sequence[Mapping[str, Any]], title: str) -> Any:
+    """Accuracy against list length (top-k) and against the threshold: closed forms as lines, measured as points.
+
+    Args:
+        points: Rows with operation, sweep ("n" or "tau"), k, tau, temperature, n, expected, measured, low, high.
+        title: Above the figure.
+    """
+    import altair as alt
+
+    def panel(operation: str, sweep: str, temperature: int) -> Any:
+        rows = [
+            {**p, "method": f"k = {p['k']}" if sweep == "n" else "threshold"}
+            for p in points
+            if (p["operation"], p["sweep"], p["temperature"]) == (operation, sweep, temperature)
+        ]
+        axis = alt.X(f"{sweep}:Q", title="items n" if sweep == "n" else "threshold at n = 10")
+        color = alt.Color("method:N", title=None, scale=alt.Scale(domain=["k = 1", "k = 2", "k = n", "threshold"]))
+        base = alt.Chart(alt.InlineData(values=rows))
+        value = alt.Y("expected:Q", title="accuracy", scale=alt.Scale(domain=[0, 1]))
+        line = base.mark_line(opacity=0.6).encode(axis, value, color)
+        bars = base.mark_rule().encode(axis, alt.Y("low:Q", title="accuracy"), alt.Y2("high:Q"), color)
+        dots = base.mark_point(filled=True, size=26).encode(axis, alt.Y("measured:Q"), color)
+        name = f"{operation.replace('_', ' ')}, temperature {temperature}"
+        return (line + bars + dots).properties(width=230, height=150, title=name)
+
+    operations = list(dict.fromkeys(p["operation"] for p in points))
+    grid = [
+        alt.hconcat(*(panel(operation, sweep, t) for operation in operations for t in (0, 1))) for sweep in ("n", "tau")
+    ]
+    return alt.vconcat(*grid).properties(title=title)
