@@ -22,6 +22,7 @@ class DenoiserSpec:
         eos_id: Text ends at the first of these.
         pad_id: Filler left of shorter prompts in a batch.
         block_size: None for full attention; else tokens see the blocks up to their own (block-causal).
+        stop_ids: Further tokens that end the text, such as the end of a chat turn.
         dtype: Number format of the logits before they become float32.
         capabilities: Optional abilities.
             "columns": `columns(prompt)` names the tokens that can follow a prompt at all, sorted; `logits`
@@ -29,6 +30,8 @@ class DenoiserSpec:
             "distance": `distance(prompt, region)` tells how far a result is from the model's support.
             "lane_noise": `perturb(logits, seeds, positions, columns)` adds each lane's own noise after
             identical canvases were forwarded once.
+            "policy": `policy(prompt, region, steps, temperature)` names the positions that are best
+            committed next with so many steps left.
     """
 
     name: str
@@ -38,6 +41,7 @@ class DenoiserSpec:
     eos_id: int
     pad_id: int
     block_size: int | None = None
+    stop_ids: frozenset[int] = frozenset()
     dtype: str = "float32"
     capabilities: frozenset[str] = frozenset()
 

@@ -16,8 +16,10 @@ from torch import Tensor
 from parallelbench.errors import UsageError
 from parallelbench.models.base import DenoiserSpec, Message, Tokenizer
 from parallelbench.tasks.base import Orderings, Sample, Support, Task
-from parallelbench.theory.distribution import HIDDEN, Conditionals, Distribution, TableDistribution
+from parallelbench.theory.ceiling import Ceiling, listed
+from parallelbench.theory.distribution import HIDDEN, Conditionals, Distribution
 from parallelbench.theory.orderings import MAX_ITEMS, Frame, OrderingDistribution
+from parallelbench.theory.texts import table_of
 
 LISTED_ORDERS = 6
 """Orders of up to this many items are listed; beyond, sums over subsets are faster (and list 8! no more)."""
@@ -59,7 +61,7 @@ class IdealDenoiser:
         noise: float = NOISE,
         revision: str = "1",
     ) -> None:
-        capabilities = {"columns", "distance"} | ({"lane_noise"} if noise else set())
+        capabilities = {"columns", "distance", "policy"} | ({"lane_noise"} if noise else set())
         self.tokenizer, self._chat, self._noise = tokenizer, chat, noise
         self.spec = DenoiserSpec(
             name=name, revision=revision, vocab_size=vocab_size, mask_id=special.mask, eos_id=special.eos,
@@ -72,6 +74,12 @@ class IdealDenoiser:
             prompt = _ids(self.encode(sample.messages))
             self._problems[prompt.tobytes()] = task, sample
             self._prompt_lengths.setdefault(len(prompt) + task.max_tokens, set()).add(len(prompt))
+
+    def learn(self, messages: Sequence[Message], distribution: Distribution) -> None:
+        """Take the answers to a prompt as given, where no task has them."""
+        prompt = _ids(self.encode(messages))
+        self._answers[prompt.tobytes()] = _Known(distribution)
+        self._prompt_lengths.setdefault(len(prompt) + distribution.length, set()).add(len(prompt))
 
     def encode(self, messages: Sequence[Message]) -> list[int]:
         """Prompt ids of a chat."""
@@ -114,6 +122,18 @@ class IdealDenoiser:
         known = self._known(prompt.numpy())
         return known.conditionals(region.numpy(), self.spec.mask_id, np.arange(len(region))).distance
 
+    def policy(
+        self, prompt: Int[Tensor, " P"], region: Int[Tensor, " G"], steps: int, temperature: float
+    ) -> Bool[Tensor, " G"]:
+        """Positions that give the best probability of a correct answer within so many steps.
+
+        Raises:
+            UsageError: the exact search over policies is out of reach.
+        """
+        return torch.from_numpy(
+            self._known(prompt.numpy()).policy(region.numpy(), self.spec.mask_id, steps, temperature)
+        )
+
     def perturb(
         self,
         logits: Float[Tensor, "N K"],
@@ -131,7 +151,7 @@ class IdealDenoiser:
     def _split(self, ids: NDArray[np.int64]) -> "_Known":
         """The answers to the prompt that a canvas begins with."""
         for length in self._prompt_lengths.get(len(ids), ()):
-            if ids[:length].tobytes() in self._problems:
+            if ids[:length].tobytes() in (self._problems.keys() | self._answers.keys()):
                 return self._known(ids[:length])
         raise self._stranger()
 
@@ -164,9 +184,15 @@ class _Known:
         self.length = distribution.length
         self.tokens = distribution.tokens
         self.columns = torch.from_numpy(self.tokens)
+        self._ceilings: dict[float, Ceiling] = {}
 
     def conditionals(self, region: NDArray[np.int64], mask_id: int, positions: NDArray[np.int64]) -> Conditionals:
         return self._distribution.conditionals(np.where(region == mask_id, HIDDEN, region), positions)
+
+    def policy(self, region: NDArray[np.int64], mask_id: int, steps: int, temperature: float) -> NDArray[np.bool_]:
+        if temperature not in self._ceilings:
+            self._ceilings[temperature] = Ceiling(listed(self._distribution), temperature)
+        return self._ceilings[temperature].choose(np.where(region == mask_id, HIDDEN, region), steps)
 
 
 def distribution_of(support: Support, tokenizer: Tokenizer, eos_id: int, length: int) -> Distribution:
@@ -177,14 +203,7 @@ def distribution_of(support: Support, tokenizer: Tokenizer, eos_id: int, length:
     """
     if isinstance(support, Orderings) and len(support.items) > LISTED_ORDERS:
         return OrderingDistribution(_frame(support, tokenizer, eos_id), length)
-    weights: dict[tuple[int, ...], float] = {}
-    for text, weight in support:
-        ids = tokenizer.encode(text)
-        if len(ids) > length:
-            raise ValueError(f"answer {text!r} has {len(ids)} tokens, the region {length}")
-        row = (*ids, *[eos_id] * (length - len(ids)))
-        weights[row] = weights.get(row, 0.0) + weight
-    return TableDistribution(list(weights), list(weights.values()))
+    return table_of(support, tokenizer.encode, eos_id, length)
 
 
 def _frame(support: Orderings, tokenizer: Tokenizer, eos_id: int) -> Frame:

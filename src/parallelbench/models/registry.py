@@ -6,15 +6,20 @@ from functools import lru_cache
 
 from parallelbench.errors import UsageError, lookup
 from parallelbench.models.base import Denoiser, DenoiserSpec, Tokenizer
+from parallelbench.models.families.load import PARAMETERS, is_checkpoint, load_checkpoint
+from parallelbench.models.generators.api import PROVIDERS, load_api
+from parallelbench.models.generators.base import Generator
+from parallelbench.models.generators.causal import load_smollm2
 from parallelbench.models.ideal import NOISE, IdealDenoiser, Special
 from parallelbench.models.words import EOS, MASK, PAD, WordTokenizer
 from parallelbench.settings import Value, format_setting, parse_setting
 from parallelbench.tasks.base import Sample, Task
-from parallelbench.tasks.corpus import corpus
+from parallelbench.tasks.corpus import corpus, published_corpus
 
 Problems = Sequence[tuple[Task, Sample]]
 
-__all__ = ["MODELS", "Denoiser", "DenoiserSpec", "Tokenizer", "load_model"]
+__all__ = ["MODELS", "Denoiser", "DenoiserSpec", "Generator", "Tokenizer", "load_denoiser", "load_model"]
+CHECKPOINT = "DIR|ORG/NAME@REVISION"
 
 
 @dataclass(frozen=True)
@@ -25,13 +30,13 @@ class ModelEntry:
         name: What `--model` is given.
         summary: One line about it.
         parameters: Parameters with their defaults.
-        load: (canonical name, parameters, the samples it will see) -> denoiser.
+        load: (canonical name, parameters, the samples it will see) -> denoiser or generator.
     """
 
     name: str
     summary: str
     parameters: Mapping[str, Value]
-    load: Callable[[str, Mapping[str, Value], Problems], Denoiser]
+    load: Callable[[str, Mapping[str, Value], Problems], Denoiser | Generator]
 
 
 @lru_cache(maxsize=1)
@@ -44,7 +49,8 @@ def _load_ideal(name: str, parameters: Mapping[str, Value], problems: Problems) 
     noise = parameters["noise"]
     if isinstance(noise, str | bool) or not 0 <= noise < 1:
         raise UsageError(f"{name}: noise={noise} is not allowed; noise is a number from 0 to below 1.")
-    words = word_tokenizer()
+    more = frozenset(published_corpus({task.name: task for task, _ in problems}.values()))
+    words = WordTokenizer([*corpus(), *more]) if more else word_tokenizer()
     return IdealDenoiser(
         name,
         words,
@@ -66,23 +72,67 @@ MODELS: Mapping[str, ModelEntry] = {
             {"noise": NOISE},
             _load_ideal,
         ),
+        ModelEntry(
+            CHECKPOINT,
+            "a checkpoint: a directory, or a hub id with an optional revision; see `pb models families`",
+            PARAMETERS,
+            lambda name, parameters, problems: load_checkpoint(name),
+        ),
+        ModelEntry(
+            "smollm2",
+            "SmolLM2-135M-Instruct, the autoregressive model that runs everywhere",
+            {},
+            lambda name, parameters, problems: load_smollm2(name),
+        ),
+        ModelEntry(
+            "openai",
+            "any OpenAI-compatible endpoint (vLLM, SGLang, llama.cpp, Mercury ...), e.g. openai:model=NAME,url=URL",
+            PROVIDERS["openai"].defaults,
+            lambda name, parameters, problems: load_api("openai", parameters),
+        ),
+        ModelEntry(
+            "anthropic",
+            "Anthropic's models, e.g. anthropic:model=NAME",
+            PROVIDERS["anthropic"].defaults,
+            lambda name, parameters, problems: load_api("anthropic", parameters),
+        ),
     )
 }
 
 
-def load_model(text: str, problems: Problems = ()) -> Denoiser:
-    """Load the model of a string such as `ideal` or `ideal:noise=0`.
+def load_model(text: str, problems: Problems = ()) -> Denoiser | Generator:
+    """Load the model of a string such as `ideal`, `ideal:noise=0`, `checkpoints/dream` or `ORG/NAME@REVISION`.
 
     Args:
-        text: Model string.
+        text: Model string: a row of the table, a directory, or a hub id.
         problems: (task, sample) pairs it will be asked about; only the ideal denoiser needs them.
 
     Raises:
         UsageError: unknown model or parameter.
     """
-    name, given = parse_setting(text)
+    name = text.partition(":")[0]
+    if name not in MODELS and is_checkpoint(text):
+        return load_checkpoint(text)
     entry = lookup(MODELS, name, "model")
+    try:
+        _, given = parse_setting(text)
+    except UsageError:
+        if name in PROVIDERS:  # the text may hold a key in the wrong place: say nothing of it
+            raise UsageError(f"{name}: expected key=value parts, separated by commas, after {name + ':'!r}.") from None
+        raise
     for key in given:
         lookup(entry.parameters, key, f"parameter of {name}")
     changed = {key: value for key, value in given.items() if value != entry.parameters[key]}
     return entry.load(format_setting(name, changed), {**entry.parameters, **given}, problems)
+
+
+def load_denoiser(text: str, problems: Problems = ()) -> Denoiser:
+    """`load_model` for those who decode step by step.
+
+    Raises:
+        UsageError: unknown model or parameter, or a model that decodes by itself.
+    """
+    model = load_model(text, problems)
+    if isinstance(model, Generator):
+        raise UsageError(f"{text!r} decodes by itself, so there is nothing to unmask or to look at step by step.")
+    return model

@@ -1,0 +1,1 @@
+"""Autoregressive and closed models behind one protocol: text in, text out."""

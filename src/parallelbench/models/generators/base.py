@@ -1,0 +1,90 @@
+"""What a run asks of a model that decodes by itself: texts for prompts, and how many tokens they took."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
+
+from parallelbench.models.base import Message
+from parallelbench.settings import Value
+
+
+@dataclass(frozen=True)
+class GeneratorSpec:
+    """Identity of a generator.
+
+    Attributes:
+        name: Canonical model string, part of every lane id and signature.
+        revision: Version of weights or definition.
+        dtype: Number format it computes in, "text" when it does not tell.
+        method: How it decodes; the method name of its lanes.
+        parameters: What the method was given; part of every lane id.
+        setting: Setting string of its lanes.
+    """
+
+    name: str
+    revision: str
+    dtype: str = "text"
+    method: str = "autoregressive"
+    parameters: Mapping[str, Value] = field(default_factory=dict)
+    setting: str = "autoregressive"
+
+
+@dataclass(frozen=True)
+class Request:
+    """One prompt.
+
+    Attributes:
+        id: Whatever identifies the result (the lane id).
+        messages: Chat turns.
+        max_tokens: Longest answer.
+        seed: Seed of its randomness.
+    """
+
+    id: str
+    messages: Sequence[Message]
+    max_tokens: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class Generation:
+    """One answer, or why there is none.
+
+    Attributes:
+        id: The request's.
+        text: The answer without special tokens.
+        tokens: Its ids where the model tells them.
+        nfe: Forwards it took: the tokens, for a model that writes one by one.
+        effective: Tokens up to and including the end of the text.
+        seconds: Time it took.
+        error: Why there is no answer, or None.
+    """
+
+    id: str
+    text: str
+    tokens: tuple[int, ...]
+    nfe: int
+    effective: int
+    seconds: float
+    error: str | None = None
+
+
+@runtime_checkable
+class Generator(Protocol):
+    """Anything that answers prompts by itself."""
+
+    spec: GeneratorSpec
+
+    def generate(self, requests: Iterable[Request], batch_size: int) -> Iterator[Generation]:
+        """Answer every request, in any order; a request that fails yields a Generation with `error`.
+
+        Args:
+            requests: May be lazy.
+            batch_size: How many to hold in flight; changes no result.
+        """
+        ...
+
+
+def failed(request: Request, error: str, seconds: float) -> Generation:
+    """The record of a request that got no answer."""
+    return Generation(request.id, "", (), 0, 0, seconds, error)

@@ -1,0 +1,189 @@
+"""The stub model of the golden decoder traces: small, exact, and dependent on everything it sees.
+
+    logits[i, v] = A[i, v] + sum over visible j != i of B[(i - j) mod L, x_j, v]
+
+With `context` every token also carries a code of its whole sequence, so that a stale cache shows:
+
+    c_j = (sum over m of x_m (1 + (j + m) mod 3)) mod V;  logits[i, v] += sum over j != i of C[(i - j) mod L, c_j, v]
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from numpy.typing import NDArray
+from torch import Tensor
+
+from parallelbench.models.base import DenoiserSpec, Message, Tokenizer
+from parallelbench.models.scripted import NumberTokenizer
+
+Array = NDArray[np.float64]
+Ids = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Tables:
+    """Weights of the stub: A [L, V], B and C [L, V, V], token frequencies [V]."""
+
+    own: Array
+    pair: Array
+    code: Array
+    frequency: Array
+
+    @classmethod
+    def of(cls, arrays: Mapping[str, NDArray[np.float32]], seed: int) -> "Tables":
+        """The tables of one seed of an npz file."""
+        return cls(*(arrays[f"{name}_{seed}"].astype(np.float64) for name in ("A", "B", "C", "bg")))
+
+    @classmethod
+    def drawn(cls, seed: int, vocabulary: int, length: int) -> "Tables":
+        """Random tables."""
+        rng = np.random.default_rng(seed)
+        square = (length, vocabulary, vocabulary)
+        return cls(
+            rng.normal(0, 1.5, (length, vocabulary)), rng.normal(0, 0.35, square), rng.normal(0, 0.25, square),
+            rng.dirichlet([0.5] * vocabulary),
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class StubCache:
+    """Tokens and codes of a canvas as of its full forward."""
+
+    tokens: Ids
+    codes: Ids
+
+
+class GoldenStub:
+    """See the module; every capability a published method needs.
+
+    Args:
+        tables: Weights.
+        length: L, the canvas; distances are taken modulo it.
+        context: Tokens carry codes.
+        shift: Row i of the model predicts token i + 1 (Dream); the first row stands for itself.
+    """
+
+    def __init__(self, tables: Tables, length: int, context: bool = False, shift: bool = False) -> None:
+        vocabulary = tables.own.shape[1]
+        self._tables, self._length, self._context, self._shift = tables, length, context, shift
+        self.tokenizer: Tokenizer = NumberTokenizer()
+        self.frequencies = torch.from_numpy(tables.frequency.astype(np.float32))
+        self.spec = DenoiserSpec(
+            name="golden-stub", revision="1", vocab_size=vocabulary, mask_id=vocabulary - 1, eos_id=vocabulary - 2,
+            pad_id=vocabulary - 2,
+            capabilities=frozenset({"shadow", "prefix_cache", "dual_cache", "frequencies", "verifier"}),
+        )  # fmt: skip
+
+    def encode(self, messages: Sequence[Message]) -> list[int]:
+        """Ids written as numbers in the messages."""
+        return [token for message in messages for token in self.tokenizer.encode(message["content"])]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Ids as numbers."""
+        return self.tokenizer.decode(ids)
+
+    def logits(
+        self, canvas: Int[Tensor, "B L"], attention_mask: Bool[Tensor, "B L"], rows: Bool[Tensor, "B L"]
+    ) -> Float[Tensor, "N V"]:
+        """Logits of `rows`."""
+        found = [self._empty()]
+        for ids, present, wanted in zip(canvas, attention_mask, rows, strict=True):
+            tokens = ids[present].numpy()
+            found.append(self._rows(tokens, self._codes(tokens))[wanted[present]])
+        return torch.cat(found)
+
+    def shadow_logits(
+        self,
+        canvas: Int[Tensor, "B L"],
+        attention_mask: Bool[Tensor, "B L"],
+        rows: Bool[Tensor, "B L"],
+        block: Int[Tensor, "B 2"],
+    ) -> Float[Tensor, "N V"]:
+        """Logits of `rows`; those of a visible token of the block come from its twin in a row of appended masks.
+
+        Twin i has the position of token i, sees every token but that one, and the other twins (WINO's layout).
+        """
+        found = [self._empty()]
+        for ids, present, wanted, (start, end) in zip(canvas, attention_mask, rows, block.tolist(), strict=True):
+            pad = int((~present).sum())
+            tokens = ids[present].numpy()
+            plain = self._rows(tokens, self._codes(tokens))
+            for position in wanted[present].nonzero().flatten().tolist():
+                if tokens[position] != self.spec.mask_id and start - pad <= position < end - pad:
+                    plain[position] = self._twin(tokens, position, range(start - pad, end - pad))
+            found.append(plain[wanted[present]])
+        return torch.cat(found)
+
+    def prefill(
+        self, canvas: Int[Tensor, "1 L"], attention_mask: Bool[Tensor, "1 L"], rows: Bool[Tensor, "1 L"]
+    ) -> tuple[Float[Tensor, "N V"], StubCache]:
+        """`logits` and the cache of the canvas."""
+        tokens = canvas[0].numpy()
+        return self.logits(canvas, attention_mask, rows), StubCache(tokens, self._codes(tokens))
+
+    def window_logits(
+        self, cache: StubCache, window: Int[Tensor, "1 W"], start: int, rows: Bool[Tensor, "1 W"]
+    ) -> Float[Tensor, "N V"]:
+        """Logits of `rows` when only [start, start + W) is computed anew."""
+        tokens, codes = cache.tokens.copy(), cache.codes.copy()
+        inside = slice(start, start + window.shape[1])
+        tokens[inside] = window[0].numpy()
+        codes[inside] = self._codes(tokens)[inside]
+        return self._rows(tokens, codes)[inside][rows[0]]
+
+    def verify(
+        self, canvas: Int[Tensor, "B L"], attention_mask: Bool[Tensor, "B L"], rows: Bool[Tensor, "B L"]
+    ) -> Float[Tensor, "N V"]:
+        """A causal model's logits: each row sees what is to its left only."""
+        found = [self._empty()]
+        for ids, present, wanted in zip(canvas, attention_mask, rows, strict=True):
+            tokens = ids[present].numpy()
+            for position in wanted[present].nonzero().flatten().tolist():
+                seen = np.arange(position)
+                row = self._tables.own[position] + self._pairs(self._tables.pair, position, seen, tokens[seen])
+                row[self.spec.mask_id] = -np.inf
+                found.append(torch.from_numpy(row.astype(np.float32)).unsqueeze(0))
+        return torch.cat(found)
+
+    def with_noise(self, scale: float, seed: int) -> "GoldenStub":
+        """The same stub with noise on A, to see whether a trace hangs on a near-tie."""
+        noise = np.random.default_rng(seed).uniform(-scale, scale, self._tables.own.shape)
+        tables = replace(self._tables, own=self._tables.own + noise)
+        return GoldenStub(tables, self._length, self._context, self._shift)
+
+    def _empty(self) -> Tensor:
+        return torch.zeros((0, self.spec.vocab_size))
+
+    def _codes(self, tokens: Ids) -> Ids:
+        place = np.arange(len(tokens))
+        weight = 1 + (place[:, None] + place[None, :]) % 3
+        return np.asarray((weight * tokens).sum(axis=1) % self.spec.vocab_size)
+
+    def _pairs(self, table: Array, position: int, places: Ids, tokens: Ids) -> Array:
+        return np.asarray(table[(position - places) % self._length, tokens].sum(axis=0))
+
+    def _rows(self, tokens: Ids, codes: Ids) -> Float[Tensor, "L V"]:
+        """Every position's logits, shifted if the model is."""
+        place = np.arange(len(tokens))
+        distance = (place[:, None] - place[None, :]) % self._length
+        influence = self._tables.pair[distance, tokens[None, :]]
+        if self._context:
+            influence = influence + self._tables.code[distance, codes[None, :]]
+        influence[place, place] = 0
+        out = self._tables.own[place] + influence.sum(axis=1)
+        out[:, self.spec.mask_id] = -np.inf
+        if self._shift:
+            out = np.concatenate([out[:1], out[:-1]])
+        return torch.from_numpy(out.astype(np.float32))
+
+    def _twin(self, tokens: Ids, position: int, block: range) -> Float[Tensor, " V"]:
+        """Logits of a position's twin."""
+        others = np.delete(np.arange(len(tokens)), position)
+        twins = np.array([place for place in block if place != position], dtype=np.int64)
+        row = self._tables.own[position] + self._pairs(self._tables.pair, position, others, tokens[others])
+        row = row + self._pairs(self._tables.pair, position, twins, np.full(len(twins), self.spec.mask_id))
+        row[self.spec.mask_id] = -np.inf
+        return torch.from_numpy(row.astype(np.float32))
