@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from parallelbench.decoding import rules, scores
-from parallelbench.decoding.methods import METHODS, build_method
-from parallelbench.decoding.proposal import NEVER, Numerics, Proposal, sample_tokens, softmax
+from parallelbench.decoding.methods import CORE_METHODS, METHODS, build_method
+from parallelbench.decoding.proposal import NEVER, UNDECIDED, Numerics, Proposal, sample_tokens, softmax
 
 VOCABULARY = 5
 NATIVE = Numerics()
@@ -41,7 +41,10 @@ def propose(masked, logits, numerics=NATIVE, uniform=None):
         choice=logits.argmax(-1),
         token=token,
         step=torch.zeros(len(masked), dtype=torch.int64),
+        commit_step=torch.where(masked, UNDECIDED, 0),
         block=torch.tensor([[0, masked.shape[1]]] * len(masked)),
+        block_step=torch.zeros(len(masked), dtype=torch.int64),
+        block_masks=masked.sum(-1),
         temperature=0.0,
         numerics=numerics,
         draw=lambda: draws,
@@ -55,9 +58,9 @@ def decide(rule, score, proposal):
 
 
 def settings():
-    for entry in METHODS.values():
-        for parameters in entry.sweep(8):
-            yield build_method(entry, parameters)
+    for name in (*CORE_METHODS, "factor@pb", "eb", "timesteps"):
+        for parameters in METHODS[name].sweep(8):
+            yield build_method(METHODS[name], parameters)
 
 
 @pytest.mark.parametrize("method", list(settings()), ids=lambda m: m.setting)

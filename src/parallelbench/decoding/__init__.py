@@ -2,9 +2,10 @@
 
 from parallelbench.decoding.lane import Lane, Revision, Trajectory
 from parallelbench.decoding.loop import Cost, decode
-from parallelbench.decoding.methods import METHODS, Method, default_sweep, parse_method
+from parallelbench.decoding.methods import CORE_METHODS, METHODS, Method, default_sweep, parse_method
 
 __all__ = [
+    "CORE_METHODS",
     "METHODS",
     "Cost",
     "Lane",

@@ -2,24 +2,52 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
+import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
+from numpy.typing import NDArray
 from torch import Tensor
 
 from parallelbench.decoding.lane import LaneState
 from parallelbench.models.base import DenoiserSpec
 
 
-@dataclass
-class Batch:
-    """C canvases of width L for lanes of one step with the same columns; a canvas may serve several lanes.
+@dataclass(frozen=True)
+class Group:
+    """Lanes that one call of a method can decide for (same setting, same length): neighbours in their batch.
 
     Attributes:
+        states: The lanes.
+        lanes: Their numbers in the batch.
+        rows: The numbers of their logits rows, among those of all lanes of the batch.
+    """
+
+    states: Sequence[LaneState]
+    lanes: slice
+    rows: slice
+
+
+@dataclass
+class Batch:
+    """S lanes of one step with the same columns, in C canvases of width L; a canvas may serve several lanes.
+
+    Attributes:
+        states: The lanes, those of a group side by side.
         canvas: Prompt and region of each distinct canvas, padded on the left.
         attention_mask: False on padding.
         rows: Positions whose logits are needed by at least one lane of the canvas.
+        lanes: Canvas of each lane.
+        wanted: Positions that each lane itself asked for.
+        masked: Each lane's candidates: undecided positions within its method's reach.
+        block: First and last-plus-one position of each lane's active block, in its region.
+        step: Forwards each lane has spent.
+        block_step: Of these, in its active block.
+        block_masks: Masks of that block when it was entered.
         columns: Token ids of the logits columns, None for the whole vocabulary.
+        numbers: Logits row of each position in `wanted`; None where it is the position's own number.
+        sizes: Lanes in each group.
         logits: Filled by the loop, rows in row-major order of `rows`.
     """
 
@@ -27,62 +55,123 @@ class Batch:
     canvas: Int[Tensor, "C L"]
     attention_mask: Bool[Tensor, "C L"]
     rows: Bool[Tensor, "C L"]
-    index: dict[int, int]
-    mask_id: int
+    lanes: Int[Tensor, "S L"]
+    wanted: Bool[Tensor, "S L"]
+    masked: Bool[Tensor, "S L"]
+    block: Int[Tensor, "S 2"]
+    step: Int[Tensor, " S"]
+    block_step: Int[Tensor, " S"]
+    block_masks: Int[Tensor, " S"]
     columns: Int[Tensor, " K"] | None
+    numbers: Int[Tensor, " n"] | None
+    sizes: Sequence[int]
     logits: Float[Tensor, "N K"] = field(default_factory=lambda: torch.empty(0, 0))
-    row_number: Int[Tensor, "C L"] | None = None
 
     @classmethod
     def of(cls, states: Sequence[LaneState], spec: DenoiserSpec, share: bool) -> "Batch":
         """Lay out the distinct canvases of the states (all of them when `share` is off)."""
-        distinct: dict[object, list[LaneState]] = {}
-        for state in states:
-            key = (state.prompt.numpy().tobytes(), state.region.numpy().tobytes()) if share else id(state)
-            distinct.setdefault(key, []).append(state)
-        width = max(len(s.prompt) + len(s.region) for s in states)
-        canvas = torch.full((len(distinct), width), spec.pad_id)
-        attention_mask = torch.zeros((len(distinct), width), dtype=torch.bool)
-        rows = torch.zeros((len(distinct), width), dtype=torch.bool)
-        index = {}
-        for number, sharers in enumerate(distinct.values()):
-            first = sharers[0]
-            start = width - len(first.region)
-            canvas[number, start - len(first.prompt) : start] = first.prompt
-            canvas[number, start:] = first.region
-            attention_mask[number, start - len(first.prompt) :] = True
-            for state in sharers:
-                index[id(state)] = number
-                rows[number, start:] |= _wanted(state, spec.mask_id)
-        return cls(states, canvas, attention_mask, rows, index, spec.mask_id, states[0].columns)
-
-    def groups(self) -> Iterator[list[LaneState]]:
-        """Lanes that one call of a method can decide for: same setting, same length."""
+        # numpy: on arrays as small as these a torch call costs ten times as much
         groups: dict[tuple[int, int], list[LaneState]] = {}
-        for state in self.states:
+        for state in states:
             groups.setdefault((id(state.lane.method), state.lane.length), []).append(state)
-        yield from groups.values()
+        states = [state for group in groups.values() for state in group]
+        width = max(len(state.lane.prompt) + state.lane.length for state in states)
+        lanes = np.full((len(states), width), spec.pad_id)
+        region = width - np.array([state.lane.length for state in states])
+        begin = region - [len(state.lane.prompt) for state in states]
+        distinct: dict[object, int] = {}
+        index = np.empty(len(states), dtype=np.int64)
+        for number, state in enumerate(states):
+            lanes[number, begin[number] : region[number]] = state.prompt.numpy()
+            lanes[number, region[number] :] = state.region.numpy()
+            key = (begin[number], region[number], lanes[number].tobytes()) if share else number
+            index[number] = distinct.setdefault(key, len(distinct))
+        block = np.array([state.block for state in states])
+        place = np.arange(width) - region[:, None]
+        reach = np.array([state.reach() for state in states])
+        masked = (place >= reach[:, :1]) & (place < reach[:, 1:]) & (lanes == spec.mask_id)
+        wanted = masked
+        if any(state.lane.method.rows != "active" for state in states):
+            wanted = _wanted(states, masked, lanes == spec.mask_id, place, block)
+        first = np.unique(index, return_index=True)[1]
+        rows = np.zeros((len(first), width), dtype=np.bool_)
+        np.logical_or.at(rows, index, wanted)
+        row_number = rows.cumsum().reshape(rows.shape) - 1
+        return cls(
+            states=states,
+            canvas=torch.from_numpy(lanes[first]),
+            attention_mask=torch.from_numpy(np.arange(width) >= begin[first, None]),
+            rows=torch.from_numpy(rows),
+            lanes=torch.from_numpy(lanes),
+            wanted=torch.from_numpy(wanted),
+            masked=torch.from_numpy(masked),
+            block=torch.from_numpy(block),
+            step=torch.tensor([state.nfe for state in states]),
+            block_step=torch.tensor([state.nfe - state.block_began for state in states]),
+            block_masks=torch.tensor([state.block_masks for state in states]),
+            columns=states[0].columns,
+            numbers=None if len(first) == len(states) else torch.from_numpy(row_number[index][wanted]),
+            sizes=[len(group) for group in groups.values()],
+        )
 
-    def wanted(self, group: Sequence[LaneState]) -> Bool[Tensor, "B G"]:
-        """Positions of each lane's region that the lane itself asked for."""
-        return torch.stack([_wanted(state, self.mask_id) for state in group])
+    def groups(self) -> Iterator[Group]:
+        """The lanes, those of the same setting and length together."""
+        ends = [0, *self.wanted.sum(-1).cumsum(-1).tolist()]
+        start = 0
+        for size in self.sizes:
+            stop = start + size
+            yield Group(self.states[start:stop], slice(start, stop), slice(ends[start], ends[stop]))
+            start = stop
 
-    def logits_of(self, group: Sequence[LaneState], rows: Bool[Tensor, "B G"]) -> Float[Tensor, "n K"]:
-        """The group's own logits rows, row-major; the shared tensor itself when the group owns all of it."""
-        if len(group) == len(self.states) == len(self.canvas):
-            return self.logits
-        if self.row_number is None:
-            self.row_number = torch.full(self.rows.shape, -1)
-            self.row_number[self.rows] = torch.arange(len(self.logits))
-        canvases = torch.tensor([self.index[id(state)] for state in group])
-        numbers = self.row_number[canvases, -rows.shape[1] :][rows]
-        return self.logits[numbers]
+    def separate(self) -> None:
+        """Give every lane logits rows of its own, in row-major order of `wanted`."""
+        if self.numbers is not None:
+            self.logits, self.numbers = self.logits[self.numbers.to(self.logits.device)], None
+
+    def logits_of(self, group: Group) -> Float[Tensor, "n K"]:
+        """The group's own logits rows, row-major; a view where no canvas is shared."""
+        if self.numbers is None:
+            return self.logits[group.rows]
+        return self.logits[self.numbers[group.rows].to(self.logits.device)]
+
+    @cached_property
+    def _greedy(self) -> tuple[Int[Tensor, " n"], Int[Tensor, "S L"]]:
+        """Column of the best token at each position in `wanted`, and the lanes' canvases filled with them."""
+        choice = self.logits.argmax(-1)
+        if self.numbers is not None:
+            choice = choice[self.numbers.to(choice.device)]
+        return choice, self.filled(self.lanes, self.wanted, choice)
+
+    def greedy(self, group: Group) -> tuple[Int[Tensor, " n"], Int[Tensor, "B G"]]:
+        """Column of the best token at each of the group's rows, and its regions filled with them."""
+        choice, canvas = self._greedy
+        return choice[group.rows], self.regions(canvas, group)
+
+    def filled(
+        self, tokens: Int[Tensor, "B G"], rows: Bool[Tensor, "B G"], choice: Int[Tensor, " n"]
+    ) -> Int[Tensor, "B G"]:
+        """The tokens, with those at `rows` replaced by the chosen columns' ids."""
+        ids = choice if self.columns is None else self.columns[choice]
+        return tokens.masked_scatter(rows, ids.to(tokens.device))
+
+    @staticmethod
+    def regions(whole: Shaped[Tensor, "S L"], group: Group) -> Shaped[Tensor, "B G"]:
+        """The part of a tensor of all lanes that is the group's generation regions."""
+        return whole[group.lanes, -group.states[0].lane.length :]
 
 
-def _wanted(state: LaneState, mask_id: int) -> Bool[Tensor, " G"]:
-    if state.lane.method.rows == "region":
-        return torch.ones(len(state.region), dtype=torch.bool)
-    start, end = state.block
-    wanted = torch.zeros(len(state.region), dtype=torch.bool)
-    wanted[start:end] = state.region[start:end] == mask_id
-    return wanted
+def _wanted(
+    states: Sequence[LaneState],
+    active: NDArray[np.bool_],
+    masks: NDArray[np.bool_],
+    place: NDArray[np.int64],
+    block: NDArray[np.int64],
+) -> NDArray[np.bool_]:
+    """[S, L] the positions each lane's method wants logits of."""
+    kinds = {
+        "active": active,
+        "masked": masks & (place >= 0),
+        "block": (place >= block[:, :1]) & (place < block[:, 1:]),
+        "region": place >= 0,
+    }
+    return np.stack([kinds[state.lane.method.rows][number] for number, state in enumerate(states)])

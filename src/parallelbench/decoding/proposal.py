@@ -26,13 +26,63 @@ class Numerics:
     ties: str = "lowest"
 
 
+PREFILLED = -1
+"""Commit step of a position that was given, not decoded."""
+UNDECIDED = -2
+"""Commit step of a position that is still masked."""
+
+
 @dataclass(frozen=True)
-class Proposal:
-    """The model's view of B lanes of one method, before anything is committed. G = generated positions.
+class Moment:
+    """Where B lanes of one method stand before a forward. G = generated positions.
+
+    Attributes:
+        commit_step: Forward that decided each token; `PREFILLED` where it was given, `UNDECIDED` where masked.
+        step: Forwards a lane has spent.
+        block: First and last-plus-one position of the active block.
+        block_step: Forwards spent in this block.
+        block_masks: Masks the block had when it was entered.
+    """
+
+    commit_step: Int[Tensor, "B G"]
+    step: Int[Tensor, " B"]
+    block: Int[Tensor, "B 2"]
+    block_step: Int[Tensor, " B"]
+    block_masks: Int[Tensor, " B"]
+
+    @cached_property
+    def undecided(self) -> Bool[Tensor, "B G"]:
+        """Masked positions."""
+        return self.commit_step == UNDECIDED
+
+    @cached_property
+    def given(self) -> Bool[Tensor, "B G"]:
+        """Positions whose token was given."""
+        return self.commit_step == PREFILLED
+
+    @cached_property
+    def offset(self) -> Int[Tensor, "B G"]:
+        """Position counted from the start of the active block."""
+        return torch.arange(self.commit_step.shape[1]) - self.block[:, :1]
+
+    @cached_property
+    def inside(self) -> Bool[Tensor, "B G"]:
+        """Positions of the active block."""
+        return (self.offset >= 0) & (self.offset < self.size.unsqueeze(-1))
+
+    @cached_property
+    def size(self) -> Int[Tensor, " B"]:
+        """Length of the active block."""
+        return self.block[:, 1] - self.block[:, 0]
+
+
+@dataclass(frozen=True)
+class Proposal(Moment):
+    """The model's view of B lanes of one method, before anything is committed.
 
     Attributes:
         tokens: Current ids of the generation region, the mask id where undecided.
-        masked: Candidates: undecided positions of the active block.
+        masked: Candidates: undecided positions within the method's reach, the active block by default.
         rows: Positions that have a logits row.
         logits: The rows of `rows` in row-major order, mask token at -inf. K = V, the vocabulary, unless
             `columns` names fewer.
@@ -40,11 +90,15 @@ class Proposal:
         choice: Column of each row's candidate token.
         token: The id each position would become (argmax, or a sample at temperature > 0); the current id
             where there is no logits row.
-        step: Forwards a lane has spent before this one.
-        block: First and last-plus-one position of the active block.
         temperature: 0 for greedy.
         numerics: Precision and tie order.
         draw: One uniform number in [0, 1) a position, from each lane's own generator.
+        advise: [B] steps left to the positions that the denoiser's own policy would commit; None where it has
+            no policy.
+        verifier: What a causal model says at `rows` about the draft in which every mask holds its candidate
+            token; None unless the method requires "verifier".
+        frequency: How often each of the K columns occurs in a corpus, sums to 1; None unless the denoiser has
+            "frequencies".
     """
 
     tokens: Int[Tensor, "B G"]
@@ -54,22 +108,35 @@ class Proposal:
     columns: Int[Tensor, " K"] | None
     choice: Int[Tensor, " N"]
     token: Int[Tensor, "B G"]
-    step: Int[Tensor, " B"]
-    block: Int[Tensor, "B 2"]
     temperature: float
     numerics: Numerics
     draw: Callable[[], Float[Tensor, "B G"]]
+    advise: Callable[[Int[Tensor, " B"]], Bool[Tensor, "B G"]] | None = None
+    verifier: Float[Tensor, "N K"] | None = None
+    frequency: Float[Tensor, " K"] | None = None
 
     @cached_property
     def probabilities(self) -> Float[Tensor, "N K"]:
         """Softmax of the (tempered) logits in the precision of `numerics`."""
         return softmax(self.logits, self.temperature, self.numerics.precision)
 
+    @cached_property
+    def held(self) -> Int[Tensor, " N"]:
+        """Column of the token each row would hold after the step: the visible one, else the candidate.
+
+        A visible token outside the columns has probability 0; the candidate stands for it.
+        """
+        visible = ~self.undecided[self.rows]
+        tokens = self.tokens[self.rows].to(self.choice.device)
+        if self.columns is None:
+            return torch.where(visible.to(tokens.device), tokens, self.choice)
+        column = torch.searchsorted(self.columns, tokens).clamp(max=len(self.columns) - 1)
+        known = visible & (self.columns[column] == tokens)
+        return torch.where(known, column, self.choice)
+
     def spread(self, values: Float[Tensor, " N"]) -> Float[Tensor, "B G"]:
         """Put one number a logits row at its position, float32; positions without a row get `NEVER`."""
-        out = torch.full(self.rows.shape, NEVER)
-        out[self.rows] = values.float().cpu()
-        return out
+        return torch.full(self.rows.shape, NEVER).masked_scatter_(self.rows, values.float().cpu())
 
 
 def softmax(logits: Float[Tensor, "N K"], temperature: float, precision: str) -> Float[Tensor, "N K"]:

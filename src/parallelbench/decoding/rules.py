@@ -20,7 +20,7 @@ def ranking(score: Float[Tensor, "B G"], masked: Commit, ties: str = "lowest") -
 
     A NaN ranks last. Equal scores: the lowest position first, or `torch.topk`'s order for ties="torch".
     """
-    key = torch.where(masked, score.nan_to_num(nan=NEVER).clamp_min(torch.finfo(score.dtype).min), NEVER)
+    key = torch.where(masked, score.nan_to_num(nan=torch.finfo(score.dtype).min), NEVER)
     if ties == "torch":
         order = key.topk(key.shape[-1], dim=-1).indices
     else:

@@ -1,5 +1,7 @@
 """Scores: how safe it looks to commit each masked position. Larger is safer; float32 [B, G]."""
 
+from collections.abc import Callable, Mapping
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -39,3 +41,13 @@ def left_to_right(proposal: Proposal) -> Scored:
     """Minus the position: the leftmost masks first."""
     positions = torch.arange(proposal.rows.shape[1], dtype=torch.float32)
     return torch.where(proposal.rows, -positions, NEVER)
+
+
+SCORES: Mapping[str, Callable[[Proposal], Tensor]] = {
+    "confidence": confidence,
+    "margin": margin,
+    "entropy": entropy,
+    "random": random,
+    "left_to_right": left_to_right,
+}
+"""Scores by name."""
