@@ -75,9 +75,7 @@ RECORDS = {
         }
     ],
     "puzzle/sudoku": [{"input": {"sudoku": GRID}, "answer": SOLUTION}],
-    "text/sum": [
-        {"input": {"text": "A: Hi.\u2028B: Ho."}, "answer": {"text": "A: Hi.", "summary": "They greet."}}
-    ],
+    "text/sum": [{"input": {"text": "A: Hi.\u2028B: Ho."}, "answer": {"text": "A: Hi.", "summary": "They greet."}}],
     "text/par": [{"input": {"text": "It rains."}, "answer": {"examples": "['Rain falls.', \"It's wet.\"]"}}],
     "words/easy": [
         {"input": {"words": "moss"}, "answer": {"words": ["moss"], "example": "Moss is green."}},
@@ -180,9 +178,7 @@ def test_support_of_words_is_known_only_with_an_example(data):
 
 
 def test_lengths_versions_and_descriptions(data):
-    assert {
-        name: load_task(name, data).max_tokens for name in RECORDS if "line" in name or "sud" in name
-    } == {
+    assert {name: load_task(name, data).max_tokens for name in RECORDS if "line" in name or "sud" in name} == {
         **dict.fromkeys((name for name in RECORDS if name.startswith("waiting_line/")), 32),
         "waiting_line_n15/copy": 128,
         "puzzle/sudoku": 64,

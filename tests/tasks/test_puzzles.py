@@ -22,9 +22,7 @@ def brute_force(grid: str) -> list[str]:
     peers = {
         grid[other]
         for other in range(16)
-        if other // 4 == row
-        or other % 4 == column
-        or (other // 8 == row // 2 and other % 4 // 2 == column // 2)
+        if other // 4 == row or other % 4 == column or (other // 8 == row // 2 and other % 4 // 2 == column // 2)
     }
     tried = (grid[:cell] + digit + grid[cell + 1 :] for digit in "1234" if digit not in peers)
     return [full for attempt in tried for full in brute_force(attempt)]
@@ -76,9 +74,7 @@ def test_a_sudoku_has_its_blanks_and_exactly_one_solution(seed, blanks):
     for sample in Sudoku(blanks).samples(seed, 4):
         grid = sample.facts["grid"]
         assert grid.count("0") == blanks
-        assert [grid_lines(full) for full in brute_force(grid.replace("\n", ""))] == [
-            sample.facts["solution"]
-        ]
+        assert [grid_lines(full) for full in brute_force(grid.replace("\n", ""))] == [sample.facts["solution"]]
         assert grid in sample.messages[-1]["content"]
 
 

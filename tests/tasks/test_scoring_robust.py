@@ -1,6 +1,4 @@
-"""No text whatever makes a scorer raise, crawl or give credit."""
-
-import time
+"""No text whatever makes a scorer raise, hang or give credit."""
 
 import pytest
 from hypothesis import given
@@ -30,16 +28,13 @@ UNITS += ["\0", "\ud800", "\u202eשלום ", "\x1b[31m", "😀", "A\u0301", "9",
 UNITS += ["</s>", "<|a|>", "the dog ", "The dog runs. ", "Row 1: ", "here ", "Here\n", "X. "]
 
 
+@pytest.mark.timeout(100)  # anything quadratic in the length takes hours on a megabyte
 @pytest.mark.parametrize("size", [1_000_000, MAX_CHARACTERS, 1_990])
 @pytest.mark.parametrize(("profile", "kind"), EVERY_SCORER)
-def test_debris_scores_nothing_in_little_time(profile, kind, size):
-    score(kind, SAMPLE, "Warm up the packages.", profile)
+def test_debris_scores_nothing_in_linear_time(profile, kind, size):
     for unit in UNITS:
         text = unit * (size // len(unit))
-        start = time.perf_counter()
         got = score(kind, SAMPLE, text, profile)
-        seconds = time.perf_counter() - start
-        assert seconds < 3, (unit, seconds)
         unscored = (profile, kind) == ("pb2025", "paraphrase")
         assert (got.lenient, got.strict) == ((None, None) if unscored else (0.0, 0.0)), (unit, got)
         assert got.why.isprintable() and got.why, (unit, got.why)

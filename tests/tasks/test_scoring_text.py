@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from parallelbench.errors import UsageError
 from parallelbench.tasks.base import Profile, Sample, Score
-from parallelbench.tasks.scoring import grammar, grammar_signature, measures, score, set_grammar, words
+from parallelbench.tasks.scoring import grammar, grammar_harper, grammar_signature, measures, score, set_grammar, words
 
 DIALOGUE = "Zorvan: did you feed the cat?\nMila: no, I ran out the door at six"
 SUMMARY = "Zorvan asks Mila whether she fed the cat."
@@ -152,7 +152,7 @@ def test_without_a_backend_text_is_unscored_and_says_so(no_grammar):
 
 
 def test_the_signature_names_backend_and_version():
-    assert grammar_signature() == f"harper-{grammar.installed_version('harper-py')}"
+    assert grammar_signature() == f"harper-{grammar_harper.installed_version('harper-py')}"
 
 
 def test_an_unknown_backend_is_refused():
@@ -165,7 +165,7 @@ def test_a_backend_that_is_not_installed_names_the_command(monkeypatch):
     def absent(_: str) -> str:
         raise ModuleNotFoundError("harper-py")
 
-    monkeypatch.setattr(grammar, "installed_version", absent)
+    monkeypatch.setattr(grammar_harper, "installed_version", absent)
     with pytest.raises(UsageError, match="pip install harper-py"):
         set_grammar("harper")
     assert grammar_signature().startswith("harper")

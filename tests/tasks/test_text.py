@@ -26,9 +26,7 @@ def test_samples_are_a_pure_function_with_the_prefix_property(task, seed, few, m
 @given(tasks, seeds, st.sampled_from(SPLITS))
 def test_every_seed_asks_every_text_once(task, seed, split):
     count = task.available(split)
-    by_file, by_seed = (
-        [sample.messages[-1]["content"] for sample in task.samples(s, count, split)] for s in (0, seed)
-    )
+    by_file, by_seed = ([sample.messages[-1]["content"] for sample in task.samples(s, count, split)] for s in (0, seed))
     assert sorted(by_seed) == sorted(by_file)
     assert len(set(by_seed)) == count
 
@@ -43,8 +41,7 @@ def test_seed_zero_keeps_the_order_of_the_file_and_others_do_not(task):
 @names
 def test_test_and_train_share_no_text(task):
     test, train = (
-        {sample.messages[-1]["content"] for sample in task.samples(0, task.available(split), split)}
-        for split in SPLITS
+        {sample.messages[-1]["content"] for sample in task.samples(0, task.available(split), split)} for split in SPLITS
     )
     assert len(test) >= 20 and train and not test & train
 

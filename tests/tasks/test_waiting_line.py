@@ -18,9 +18,7 @@ seeds = st.integers(-(2**40), 2**40)
 lengths = st.integers(2, 20)
 
 
-@given(
-    operations, seeds, st.none() | lengths, st.integers(1, 12), st.integers(1, 12), st.sampled_from(SPLITS)
-)
+@given(operations, seeds, st.none() | lengths, st.integers(1, 12), st.integers(1, 12), st.sampled_from(SPLITS))
 def test_samples_are_a_pure_function_with_the_prefix_property(operation, seed, n, few, more, split):
     short = WaitingLine(operation, n).samples(seed, few, split)
     assert WaitingLine(operation, n).samples(seed, few + more, split)[:few] == short
@@ -140,12 +138,8 @@ def test_sorting_goes_by_last_name_then_by_first():
 
 
 def test_positions_reach_both_ends():
-    inserted = {
-        (len(s.facts["items"]), s.facts["position"]) for s in WaitingLine("insert_index").samples(0, 400)
-    }
-    removed = {
-        (len(s.facts["items"]), s.facts["position"]) for s in WaitingLine("remove_index").samples(0, 400)
-    }
+    inserted = {(len(s.facts["items"]), s.facts["position"]) for s in WaitingLine("insert_index").samples(0, 400)}
+    removed = {(len(s.facts["items"]), s.facts["position"]) for s in WaitingLine("remove_index").samples(0, 400)}
     assert inserted == {(n, position) for n in (3, 4, 5, 6) for position in range(n + 1)}
     assert removed == {(n, position) for n in (3, 4, 5, 6) for position in range(n)}
 

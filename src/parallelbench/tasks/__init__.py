@@ -71,8 +71,7 @@ def describe(task: CountedTask) -> dict[str, Any]:
         "samples": {split: task.available(split) for split in SPLITS},
         "default_samples": task.default_count,
         "options": {
-            key: {"default": getattr(task, key), "allowed": list(allowed)}
-            for key, allowed in task.options.items()
+            key: {"default": getattr(task, key), "allowed": list(allowed)} for key, allowed in task.options.items()
         },
         "parallel": task.parallel,
     }

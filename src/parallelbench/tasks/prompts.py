@@ -21,8 +21,7 @@ _LIST_TASKS = {
     "insert_random": '"{new}" joins at a place that you choose at random; all others keep their order.',
     "remove_index": "The person at position {position} goes home; all others keep their order. " + _COUNTING,
     "remove_random": "One person, whom you choose at random, goes home; all others keep their order.",
-    "replace_index": 'The person at position {position} gives their place to "{new}"; all others stay. '
-    + _COUNTING,
+    "replace_index": 'The person at position {position} gives their place to "{new}"; all others stay. ' + _COUNTING,
     "replace_random": 'One person, whom you choose at random, gives their place to "{new}"; all others stay.',
 }
 

@@ -33,9 +33,7 @@ def sudoku_grids() -> tuple[str, ...]:
     """All 288 filled 4x4 Sudoku grids: the Latin squares whose four 2x2 boxes hold four digits each."""
     corners = (0, 2, 8, 10)
     boxes = [(corner, corner + 1, corner + SIDE, corner + SIDE + 1) for corner in corners]
-    return tuple(
-        grid for grid in latin_squares() if all(len({grid[cell] for cell in box}) == SIDE for box in boxes)
-    )
+    return tuple(grid for grid in latin_squares() if all(len({grid[cell] for cell in box}) == SIDE for box in boxes))
 
 
 def grid_lines(cells: str, separator: str = "") -> str:

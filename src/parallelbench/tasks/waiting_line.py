@@ -24,9 +24,7 @@ KINDS = {operation: _RANDOM_KINDS.get(operation, "list_expected") for operation 
 _LENGTHS = (3, 4, 5, 6)
 
 
-def expected_list(
-    operation: str, items: list[str], new: str | None, position: int | None
-) -> list[str] | None:
+def expected_list(operation: str, items: list[str], new: str | None, position: int | None) -> list[str] | None:
     """The only correct list, or None for the operations that leave a choice."""
     if operation == "copy":
         return list(items)
@@ -87,9 +85,7 @@ class WaitingLine(DrawnTask):
         while True:
             facts = self._draw_any(random, size)
             # A list that happens to be sorted would let a mere copy pass for sorting.
-            if (self.operation != "sort" or facts["items"] != facts["expected"]) and in_split(
-                self.group(facts), split
-            ):
+            if (self.operation != "sort" or facts["items"] != facts["expected"]) and in_split(self.group(facts), split):
                 return facts
 
     def _draw_any(self, random: Random, size: int) -> Facts:

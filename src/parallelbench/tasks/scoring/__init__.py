@@ -9,7 +9,7 @@ from parallelbench.tasks.scoring.grammar import grammar_signature, set_grammar
 
 __all__ = ["MAX_CHARACTERS", "SCORERS", "SCORER_VERSION", "grammar_signature", "score", "set_grammar"]
 
-SCORER_VERSION = 1
+SCORER_VERSION = 2
 """Counts changes of any score on any text; part of every task's digest."""
 
 MAX_CHARACTERS = 100_000

@@ -1,7 +1,8 @@
 """ROUGE and BLEU of one text, from the packages that hold their public definitions."""
 
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
+from types import SimpleNamespace
 from typing import Any
 
 MAX_CHARACTERS = 5_000
@@ -12,9 +13,14 @@ ROUGE_NAMES = ("rouge1", "rouge2", "rougeL")
 
 @cache
 def _rouge_scorer() -> Any:
+    from nltk.stem.porter import PorterStemmer
     from rouge_score.rouge_scorer import RougeScorer
+    from rouge_score.tokenize import tokenize
 
-    return RougeScorer(list(ROUGE_NAMES), use_stemmer=True)
+    # rouge-score's own tokenizer with a memory: the same words and the same references come again and again.
+    stemmer = SimpleNamespace(stem=lru_cache(65_536)(PorterStemmer().stem))
+    remembered = lru_cache(4_096)(lambda text: tokenize(text, stemmer))
+    return RougeScorer(list(ROUGE_NAMES), tokenizer=SimpleNamespace(tokenize=remembered))
 
 
 @cache

@@ -4,10 +4,12 @@ Re-implemented from a description of their behaviour and checked row by row agai
 What each fault does, and what `native` says instead, stands in `tests/tasks/test_scoring_faults.py`.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 
 from parallelbench.tasks.base import Sample, Score
 from parallelbench.tasks.scoring import grammar, measures
+from parallelbench.tasks.scoring.bertscore import bertscore
 
 Items = Sequence[str]
 Judge = Callable[[Sample, Items], bool]
@@ -44,7 +46,7 @@ def _one_changed(operation: str, given: Items, new: str | None) -> Iterator[list
 
 
 def _expected(sample: Sample, items: Items) -> bool:
-    return items == sample.facts["expected"]
+    return bool(items == sample.facts["expected"])
 
 
 def _shuffled(sample: Sample, items: Items) -> bool:
@@ -54,7 +56,7 @@ def _shuffled(sample: Sample, items: Items) -> bool:
 
 def _changed(operation: str) -> Judge:
     def judge(sample: Sample, items: Items) -> bool:
-        return items in _one_changed(operation, sample.facts["items"], sample.facts.get("new"))
+        return list(items) in _one_changed(operation, sample.facts["items"], sample.facts.get("new"))
 
     return judge
 
@@ -94,8 +96,8 @@ def score_sudoku(sample: Sample, text: str) -> Score:
 
 
 def score_summary(sample: Sample, text: str) -> Score:
-    """ROUGE-L times grammar."""
-    parts = measures.rouge(text, sample.facts["references"])
+    """ROUGE-L against the first reference, times grammar."""
+    parts = measures.rouge(text, sample.facts["references"][:1])
     return _product({**parts, "grammar": grammar.verdict(text, sample.facts["dialogue"])}, ("rougeL", "grammar"))
 
 
@@ -104,7 +106,7 @@ def score_paraphrase(sample: Sample, text: str) -> Score:
     source = sample.facts["sentence"]
     parts = {
         "inv_bleu": measures.inverse_bleu(text.strip(), source),
-        "bertscore": None,
+        "bertscore": bertscore(text.strip(), source),
         "grammar": grammar.verdict(text, source),
     }
     return _product(parts, ("inv_bleu", "bertscore", "grammar"))
@@ -125,11 +127,9 @@ def _score(lenient: bool, strict: bool) -> Score:
 
 def _product(parts: dict[str, float | None], factors: Sequence[str]) -> Score:
     """The product of the named parts; unscored when one could not be measured."""
-    product = 1.0
-    for name in factors:
-        value = parts[name]
-        if value is None:
-            return Score(None, None, f"{name} could not be measured", parts)
-        product *= value
+    missing = [name for name in factors if parts[name] is None]
+    if missing:
+        return Score(None, None, f"unscored: no {' and no '.join(missing)}", parts)
+    product = math.prod(parts[name] or 0.0 for name in factors)
     low = ", ".join(f"{name} {parts[name]:.2f}" for name in factors if parts[name] != 1)
     return Score(product, product, low, parts)

@@ -11,7 +11,10 @@ from collections.abc import Callable, Mapping
 
 from parallelbench.tasks.base import Sample, Score
 from parallelbench.tasks.scoring import grammar, measures, words
+from parallelbench.tasks.scoring.bertscore import bertscore
 from parallelbench.tasks.scoring.clean import without_end_markers
+from parallelbench.tasks.scoring.failures import failure_parts
+from parallelbench.tasks.scoring.judge import judge_parts
 
 _POLITE = r"(?:sure|certainly|of course|okay|ok|absolutely)"
 _LABEL = r"(?:(?:final|my|the) )?(?:summary|paraphrase|paraphrased sentence|sentence|answer|output|result)"
@@ -27,19 +30,20 @@ def score_summary(sample: Sample, text: str) -> Score:
     """Judge a summary of `facts["dialogue"]`; parts: grammar, ROUGE against the nearest reference, length."""
     answer = bare_answer(text)
     parts = measures.rouge(answer, sample.facts["references"])
-    return _score(text, answer, sample.facts["dialogue"], parts, lambda: "")
+    return _score(sample, text, answer, sample.facts["dialogue"], parts, lambda: "")
 
 
 def score_paraphrase(sample: Sample, text: str) -> Score:
-    """Judge a paraphrase of `facts["sentence"]`; parts: grammar, BLEU against the source, ROUGE, length."""
+    """Judge a paraphrase of `facts["sentence"]`; parts: grammar, BLEU, BERTScore, ROUGE, length."""
     answer, source = bare_answer(text), sample.facts["sentence"]
     parts = {
         **measures.rouge(answer, sample.facts["references"]),
         "bleu": measures.bleu(answer, source, effective_order=True),
         "inv_bleu": measures.inverse_bleu(answer, source, effective_order=True),
+        "bertscore": bertscore(answer, source),
     }
     copied = words.tokens(answer) == words.tokens(source)
-    return _score(text, answer, source, parts, lambda: "copies the sentence" if copied else "")
+    return _score(sample, text, answer, source, parts, lambda: "copies the sentence" if copied else "")
 
 
 def score_words(sample: Sample, text: str) -> Score:
@@ -55,7 +59,7 @@ def score_words(sample: Sample, text: str) -> Score:
         return "more than one sentence" if words.sentence_count(answer) > 1 else ""
 
     parts: dict[str, float | None] = {"inclusion": 1 - len(absent) / len(given)}
-    return _score(text, answer, " ".join(given), parts, fault)
+    return _score(sample, text, answer, " ".join(given), parts, fault)
 
 
 def bare_answer(text: str) -> str:
@@ -70,11 +74,22 @@ def bare_answer(text: str) -> str:
 
 
 def _score(
-    text: str, answer: str, allowed: str, measured: Mapping[str, float | None], fault: Callable[[], str]
+    sample: Sample,
+    text: str,
+    answer: str,
+    allowed: str,
+    measured: Mapping[str, float | None],
+    fault: Callable[[], str],
 ) -> Score:
     faults = grammar.check(answer, allowed)
     verdict = None if faults is None else float(not faults)
-    parts = {"grammar": verdict, **measured, "length_words": float(len(words.tokens(answer)))}
+    parts = {
+        "grammar": verdict,
+        **measured,
+        "length_words": float(len(words.tokens(answer))),
+        **failure_parts(answer, allowed),
+        **(judge_parts(sample.messages[-1]["content"], answer) if sample.messages else {}),
+    }
     if faults is None:
         return Score(None, None, "unscored: no grammar backend (pip install harper-py)", parts)
     why = faults[0] if faults else fault()
