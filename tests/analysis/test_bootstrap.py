@@ -45,9 +45,7 @@ def test_the_interval_is_central():
 
 def test_other_seeds_other_intervals():
     table = frame(*(lane("copy", "threshold:tau=0.5", i, float((i * 7) % 10) / 10) for i in range(40)))
-    first, again, other = (
-        leaderboard(table, 100, seed)[0]["points"][0]["score_interval"] for seed in (1, 1, 2)
-    )
+    first, again, other = (leaderboard(table, 100, seed)[0]["points"][0]["score_interval"] for seed in (1, 1, 2))
     assert first == again != other
 
 

@@ -115,9 +115,7 @@ def test_leaderboard_is_pbx_of_the_mean_curves(table):
     entries = leaderboard(table, bootstrap=20)
     measured = points(table)
     curves = mean_curve(measured)
-    assert {(e["model"], e["method"]) for e in entries} == set(
-        zip(table["model"], table["method"], strict=True)
-    )
+    assert {(e["model"], e["method"]) for e in entries} == set(zip(table["model"], table["method"], strict=True))
     for entry in entries:
         mine = curves[(curves["model"] == entry["model"]) & (curves["method"] == entry["method"])]
         pairs = list(zip(mine["tps"], mine["score"], strict=True))
@@ -128,9 +126,7 @@ def test_leaderboard_is_pbx_of_the_mean_curves(table):
             len(entry["points"])
             == ((measured["model"] == entry["model"]) & (measured["method"] == entry["method"])).sum()
         )
-        assert len(entry["curve"]) + len(entry["outside_curve"]) == len(
-            {p["setting"] for p in entry["points"]}
-        )
+        assert len(entry["curve"]) + len(entry["outside_curve"]) == len({p["setting"] for p in entry["points"]})
         assert all((p["score_interval"] is None) == (p["score"] is None) for p in entry["points"])
         assert set(entry["intervals"]) == ({f"PB{x}" for x in PBS} if pairs else set())
 
@@ -139,9 +135,7 @@ def test_leaderboard_is_pbx_of_the_mean_curves(table):
 @given(frames())
 def test_leaderboard_is_json_and_does_not_depend_on_row_order(table):
     text = json.dumps(leaderboard(table, bootstrap=20), allow_nan=False)
-    assert text == json.dumps(
-        leaderboard(table.sample(frac=1, random_state=3), bootstrap=20), allow_nan=False
-    )
+    assert text == json.dumps(leaderboard(table.sample(frac=1, random_state=3), bootstrap=20), allow_nan=False)
     assert leaderboard(table, bootstrap=20) == json.loads(text), "plain numbers only"
 
 
@@ -234,8 +228,6 @@ def test_nothing_measured():
 def test_bad_requests_are_refused():
     with pytest.raises(UsageError, match="bootstrap=-1"):
         leaderboard(frame(lane("copy", "confidence:k=4", 0, 1.0)), bootstrap=-1)
-    mixed = [
-        lane("copy", "confidence:k=4", i, 1.0, kind=kind) for i, kind in enumerate(("static", "adaptive"))
-    ]
+    mixed = [lane("copy", "confidence:k=4", i, 1.0, kind=kind) for i, kind in enumerate(("static", "adaptive"))]
     with pytest.raises(UsageError, match="'confidence'.*kind.*'adaptive', 'static'"):
         leaderboard(frame(*mixed))

@@ -13,9 +13,7 @@ from parallelbench.report.tables import leaderboard_table, score_table
 
 def shown(table, width=100, color=False):
     stream = io.StringIO()
-    Console(file=stream, width=width, force_terminal=color, color_system="standard" if color else None).print(
-        table
-    )
+    Console(file=stream, width=width, force_terminal=color, color_system="standard" if color else None).print(table)
     return stream.getvalue()
 
 

@@ -25,9 +25,7 @@ class Resampled:
 
     def mean(self, tasks: list[str], columns: list[int]) -> tuple[Floats, Floats]:
         """Mean score and tokens per step over tasks, both [R, len(columns)]."""
-        score, tps = (
-            np.mean([part[task][:, columns] for task in tasks], axis=0) for part in (self.score, self.tps)
-        )
+        score, tps = (np.mean([part[task][:, columns] for task in tasks], axis=0) for part in (self.score, self.tps))
         return score, tps
 
 

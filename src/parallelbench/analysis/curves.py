@@ -37,9 +37,7 @@ def lanes(frame: pd.DataFrame) -> pd.DataFrame:
         return pd.DataFrame(columns=[*LANE_COLUMNS, "tps", "effective_tps"])
     missing = [column for column in LANE_COLUMNS if column not in frame]
     if missing:
-        raise UsageError(
-            f"The lanes have no column {', '.join(map(repr, missing))}; they have {list(frame.columns)}."
-        )
+        raise UsageError(f"The lanes have no column {', '.join(map(repr, missing))}; they have {list(frame.columns)}.")
     _refuse_mixtures(frame)
     table = frame[LANE_COLUMNS].assign(failed=frame["error"].notna())
     # The same lane may come from two run folders: it counts once, and a finished copy before a failed one.
@@ -59,15 +57,11 @@ def _refuse_mixtures(frame: pd.DataFrame) -> None:
     """Numbers of different profiles or task versions measure different things."""
     profiles = sorted(map(str, frame["profile"].unique()))
     if len(profiles) > 1:
-        raise UsageError(
-            f"The lanes mix profile values {', '.join(map(repr, profiles))}; give one profile at a time."
-        )
+        raise UsageError(f"The lanes mix profile values {', '.join(map(repr, profiles))}; give one profile at a time.")
     for task, versions in frame.groupby("task")["task_version"].unique().items():
         if len(versions) > 1:
             found = ", ".join(sorted(map(str, versions)))
-            raise UsageError(
-                f"The lanes mix task_version values {found} of task {task!r}; give one version at a time."
-            )
+            raise UsageError(f"The lanes mix task_version values {found} of task {task!r}; give one version at a time.")
 
 
 def points(frame: pd.DataFrame) -> pd.DataFrame:

@@ -115,22 +115,16 @@ def leaderboard(frame: pd.DataFrame, bootstrap: int = 1000, seed: int = 0) -> li
     for (model, method), part in table.groupby(["model", "method"], sort=True):
         mine = [t[(t["model"] == model) & (t["method"] == method)] for t in (measured, curve)]
         head = {"model": str(model), "method": str(method), "profile": str(part["profile"].iloc[0])}
-        entries.append(
-            head | _entry(part, mine[0], mine[1], bootstrap, seed) | {"missing_tasks": missing[str(model)]}
-        )
+        entries.append(head | _entry(part, mine[0], mine[1], bootstrap, seed) | {"missing_tasks": missing[str(model)]})
     return entries
 
 
-def _entry(
-    table: pd.DataFrame, measured: pd.DataFrame, curve: pd.DataFrame, bootstrap: int, seed: int
-) -> Entry:
+def _entry(table: pd.DataFrame, measured: pd.DataFrame, curve: pd.DataFrame, bootstrap: int, seed: int) -> Entry:
     """The entry of one (model, method) from its lanes, its points and its mean curve."""
     settings = [str(setting) for setting in measured["setting"].unique()]
     kinds = sorted(set(map(str, measured["kind"])))
     if len(kinds) > 1:
-        raise UsageError(
-            f"Method {measured['method'].iloc[0]!r} mixes kind values {', '.join(map(repr, kinds))}."
-        )
+        raise UsageError(f"Method {measured['method'].iloc[0]!r} mixes kind values {', '.join(map(repr, kinds))}.")
     draws = resample(table, settings, bootstrap, seed) if bootstrap else None
     inside = [str(setting) for setting in curve["setting"]]
     entry: Entry = {"kind": kinds[0]} | {f"PB{x}": _plain(pbx(curve, x, kinds[0])) for x in PBS}
@@ -158,9 +152,7 @@ def _pbx_intervals(
     return {f"PB{x}": interval(reach(score, tps, x, kind)) for x in PBS}
 
 
-def _score_interval(
-    draws: Resampled | None, settings: Sequence[str], point: Mapping[Any, Any]
-) -> list[float] | None:
+def _score_interval(draws: Resampled | None, settings: Sequence[str], point: Mapping[Any, Any]) -> list[float] | None:
     if draws is None or math.isnan(point["score"]):
         return None
     return interval(draws.score[point["task"]][:, settings.index(point["setting"])])

@@ -53,18 +53,14 @@ def _entries(folder: Path) -> Iterator[Entry]:
     for (model, method), rows in read_curves(folder).groupby(["model", "method"], sort=True):
         curve = rows[rows["task"] == MEAN_TASK]
         if curve.empty:
-            raise UsageError(
-                f"{str(folder / f'{method}.csv')!r} has no rows of task {MEAN_TASK!r}, the mean curve."
-            )
+            raise UsageError(f"{str(folder / f'{method}.csv')!r} has no rows of task {MEAN_TASK!r}, the mean curve.")
         kind = "static" if method in STATIC_METHODS else "adaptive"
         yield {"model": model, "method": method, "kind": kind} | {f"PB{x}": pbx(curve, x, kind) for x in PBS}
 
 
 def _listing(folder: Path, pattern: str) -> list[Path]:
     if not folder.is_dir():
-        raise UsageError(
-            f"{str(folder)!r} is not a folder: expected one with published curves (METHOD.csv files)."
-        )
+        raise UsageError(f"{str(folder)!r} is not a folder: expected one with published curves (METHOD.csv files).")
     return list(folder.glob(pattern))
 
 
