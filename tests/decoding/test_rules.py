@@ -149,7 +149,7 @@ def test_scores_are_what_their_formulas_say(proposal):
 
 @given(
     weights=st.lists(st.sampled_from([0.0, 1.0, 2.0]), min_size=2, max_size=6),
-    u=st.floats(0, 1, exclude_max=True),
+    u=st.floats(0, 1, exclude_max=True, width=32),
 )
 def test_samples_follow_the_distribution_and_never_hit_probability_zero(weights, u):
     if sum(weights) == 0:

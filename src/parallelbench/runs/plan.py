@@ -9,7 +9,7 @@ from parallelbench.errors import UsageError, lookup
 from parallelbench.models.base import Denoiser, DenoiserSpec
 from parallelbench.models.generators.base import GeneratorSpec
 from parallelbench.runs.signature import short_hash
-from parallelbench.settings import format_setting, parse_setting
+from parallelbench.settings import Value, format_setting, parse_setting
 from parallelbench.tasks import CountedTask, expand_tasks
 from parallelbench.tasks.base import PROFILES, Profile, Sample
 from parallelbench.tasks.scoring import SCORER_VERSION
@@ -76,8 +76,16 @@ def paper_grid(name: str, length: int) -> list[str]:
         has_k = any(parameter.name == "k" for parameter in entry.parameters)
         values = [{"k": k} for k in _powers_of_two(block) if k <= 64] if has_k else entry.sweep(block)
         chosen = {} if block == length else {"block": block}
-        settings += [format_setting(name, {**parameters, **chosen}) for parameters in values]
+        settings += [
+            format_setting(name, {**_over_blocks(parameters, length // block), **chosen}) for parameters in values
+        ]
     return settings
+
+
+def _over_blocks(parameters: Mapping[str, Value], blocks: int) -> Mapping[str, Value]:
+    """A block's sweep values for the whole region: `steps` counts those of all blocks."""
+    steps = parameters.get("steps")
+    return {**parameters, "steps": steps * blocks} if isinstance(steps, int) else parameters
 
 
 def _powers_of_two(length: int) -> list[int]:
