@@ -34,6 +34,7 @@ def start(directory: Path, log: Path) -> int:
     if child:
         return child
     code = 70
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a job started with `&` inherits "ignore"
     try:
         stream = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(stream, 1)
