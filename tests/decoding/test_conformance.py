@@ -16,7 +16,7 @@ from shared import shared
 SEED = 2
 REQUIRED = {
     "pb_generate", "klass_pb", "klass_upstream", "dus_pb", "rcr", "remdm", "dream_block", "dream_full", "pc_sampler",
-    "uncode_eb", "uncode_linear_position", "fastdllm_llada",
+    "uncode_eb", "uncode_linear_position", "fastdllm_llada", "wino_upstream",
 }  # fmt: skip
 
 

@@ -17,7 +17,9 @@ from parallelbench.tasks.common import SPLITS
 from parallelbench.tasks.export import export_chat as chat_records
 
 if TYPE_CHECKING:
-    from parallelbench.decoding.methods import Entry
+    from collections.abc import Mapping
+
+    from parallelbench.decoding.methods import Entry, Parameter
 
 SHOWN_ANSWERS = 5
 Data = Annotated[Path | None, typer.Option(metavar="DIR", help="Take tasks from a folder of published files instead.")]
@@ -47,7 +49,7 @@ def list_(
 
 SUMMARY = {
     "tasks": ("name", "version", "max_tokens", "parallel", "samples", "options"),
-    "methods": ("name", "kind", "summary", "parameters", "source"),
+    "methods": ("name", "kind", "summary", "defaults", "source", "checked"),
     "models": ("name", "summary", "parameters"),
 }
 
@@ -64,19 +66,38 @@ def _methods() -> list[dict[str, Any]]:
 
 def _describe_method(entry: "Entry") -> dict[str, Any]:
     """A row of the table of methods, ready for JSON; the sweep is the one for 32 tokens."""
-    from parallelbench.decoding.methods import BLOCK, TEMPERATURE
+    from parallelbench.decoding.methods import declared, default_sweep
 
+    sweep = [dict(values) for values in entry.sweep(32)]
     return {
         "name": entry.name,
         "kind": entry.kind,
         "summary": entry.summary,
         "source": entry.source,
+        "checked": entry.checked,
+        "requires": sorted(entry.requires),
+        "defaults": {p.name: p.default for p in entry.parameters},
         "parameters": {
-            p.name: {"default": p.default, "allowed": p.allowed, "meaning": p.doc}
-            for p in (*entry.parameters, BLOCK, TEMPERATURE)
+            p.name: {
+                "default": p.default,
+                "allowed": p.allowed,
+                "low": p.low,
+                "high": p.high,
+                "choices": list(p.choices),
+                "meaning": p.doc,
+                "sweep": [values[p.name] for values in sweep if p.name in values],
+            }
+            for p in own_first(entry, declared(entry))
         },
-        "sweep": [dict(values) for values in entry.sweep(32)],
+        "sweep": sweep,
+        "settings": default_sweep(entry.name, 32),
     }
+
+
+def own_first(entry: "Entry", known: "Mapping[str, Parameter]") -> "list[Parameter]":
+    """The method's own parameters, then those that all methods have."""
+    own = {p.name for p in entry.parameters}
+    return [*entry.parameters, *(p for name, p in known.items() if name not in own)]
 
 
 def _models() -> list[dict[str, Any]]:

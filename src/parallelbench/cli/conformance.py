@@ -1,9 +1,10 @@
 """`pb conformance`: compare the package with golden files."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from rich.table import Table
 from rich.text import Text
 
 from parallelbench.cli.output import Json, faults_told, print_json, stdout
@@ -45,3 +46,41 @@ def scorers(
                 console.print(Text(plain(str(failure))))
         if result["failed"]:
             raise typer.Exit(1)
+
+
+@app.command()
+def decoders(
+    golden: Annotated[Path, typer.Argument(help="Decoder traces, .json or .json.gz.")],
+    tables: Annotated[Path, typer.Option(metavar="NPZ", help="Weights of the stub model they were made with.")],
+    method: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="One golden method; NAME=FILE.py:function checks your port against it."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Check unmasking methods against traces of published code: tokens, forwards, every state; exits 1 if one differs.
+
+    Example: pb conformance decoders decoders.json.gz --tables tables.npz --method klass_upstream=mine.py:klass
+    """
+    with faults_told():
+        from parallelbench.runs.conformance import Golden, conform_decoders, ported  # brings torch along
+
+        only, _, port = (method or "").partition("=")
+        result = conform_decoders(Golden.read(golden, tables), only or None, ported(port) if port else None)
+        if json:
+            print_json(result)
+        else:
+            _show_decoders(result)
+        if result["failed"]:
+            raise typer.Exit(1)
+
+
+def _show_decoders(result: dict[str, Any]) -> None:
+    table = Table("method", "passed", "failed", "skipped", box=None, pad_edge=False)
+    total = {key: result[key] for key in ("passed", "failed", "skipped")}
+    for name, counts in {**result["by_method"], "all": total}.items():
+        table.add_row(Text(plain(name)), *(str(counts[key]) for key in ("passed", "failed", "skipped")))
+    console = stdout()
+    console.print(table)
+    for failure in result["failures"]:
+        console.print(Text(plain(str(failure))))

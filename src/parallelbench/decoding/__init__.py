@@ -2,7 +2,15 @@
 
 from parallelbench.decoding.lane import Lane, Revision, Trajectory
 from parallelbench.decoding.loop import Cost, decode
-from parallelbench.decoding.methods import CORE_METHODS, METHODS, Method, default_sweep, parse_method
+from parallelbench.decoding.methods import (
+    CORE_METHODS,
+    METHODS,
+    Method,
+    default_sweep,
+    find_method,
+    parse_method,
+    split_setting,
+)
 
 __all__ = [
     "CORE_METHODS",
@@ -14,5 +22,7 @@ __all__ = [
     "Trajectory",
     "decode",
     "default_sweep",
+    "find_method",
     "parse_method",
+    "split_setting",
 ]

@@ -47,6 +47,7 @@ class Batch:
         block_masks: Masks of that block when it was entered.
         columns: Token ids of the logits columns, None for the whole vocabulary.
         numbers: Logits row of each position in `wanted`; None where it is the position's own number.
+        prompt: Prompt positions of each canvas.
         sizes: Lanes in each group.
         logits: Filled by the loop, rows in row-major order of `rows`.
     """
@@ -64,6 +65,7 @@ class Batch:
     block_masks: Int[Tensor, " S"]
     columns: Int[Tensor, " K"] | None
     numbers: Int[Tensor, " n"] | None
+    prompt: Bool[Tensor, "C L"]
     sizes: Sequence[int]
     logits: Float[Tensor, "N K"] = field(default_factory=lambda: torch.empty(0, 0))
 
@@ -111,6 +113,7 @@ class Batch:
             block_masks=torch.tensor([state.block_masks for state in states]),
             columns=states[0].columns,
             numbers=None if len(first) == len(states) else torch.from_numpy(row_number[index][wanted]),
+            prompt=torch.from_numpy((np.arange(width) >= begin[first, None]) & (place[first] < 0)),
             sizes=[len(group) for group in groups.values()],
         )
 

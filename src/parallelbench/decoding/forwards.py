@@ -1,5 +1,6 @@
 """The kinds of forward that some methods need instead of the plain one."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -10,6 +11,11 @@ from parallelbench.decoding.lane import LaneState
 from parallelbench.decoding.method import Method
 
 SPECIAL = frozenset({"shadow", "verifier"})
+"""Requirements that need a canvas of the lane's own."""
+AT_ONCE = 16
+"""Canvases with a hidden token that go through the model together, at least."""
+ALWAYS = frozenset({"shadow"})
+"""Requirements that any denoiser meets, at the cost of more canvases a forward."""
 
 
 def kind_of(state: LaneState) -> object:
@@ -30,13 +36,37 @@ def special_logits(denoiser: Any, batch: Batch) -> Tensor:
     state = batch.states[0]
     if state.lane.method.cache is not None:
         return _cached(denoiser, batch, state)
-    start = batch.canvas.shape[1] - torch.tensor([[state.lane.length] for state in batch.states])
-    logits: Tensor = denoiser.shadow_logits(batch.canvas, batch.attention_mask, batch.rows, batch.block + start)
+    if "shadow" in denoiser.spec.capabilities:
+        start = batch.canvas.shape[1] - torch.tensor([[state.lane.length] for state in batch.states])
+        logits: Tensor = denoiser.shadow_logits(batch.canvas, batch.attention_mask, batch.rows, batch.block + start)
+        return logits
+    return _leave_one_out(denoiser.logits, batch, denoiser.spec.mask_id)
+
+
+def _leave_one_out(ask: Callable[[Tensor, Tensor, Tensor], Tensor], batch: Batch, mask_id: int) -> Tensor:
+    """Logits of `rows`; those of a visible token are of the canvas with that very token hidden.
+
+    One canvas a visible token: exact, and counted in the lanes' `rows`.
+    """
+    lane, place = batch.rows.nonzero(as_tuple=True)
+    visible = (batch.canvas[lane, place] != mask_id).nonzero().flatten()
+    lane, place, order = lane[visible], place[visible], torch.arange(len(visible))
+    hidden = batch.canvas[lane]
+    hidden[order, place] = mask_id
+    one = torch.zeros_like(hidden, dtype=torch.bool)
+    one[order, place] = True
+    logits = ask(batch.canvas, batch.attention_mask, batch.rows)
+    for part in torch.split(order, max(len(batch.canvas), AT_ONCE)) if len(order) else ():
+        logits[visible[part]] = ask(hidden[part], batch.attention_mask[lane[part]], one[part])
+    for state, extra in zip(batch.states, torch.bincount(lane, minlength=len(batch.states)).tolist(), strict=True):
+        state.rows += extra
     return logits
 
 
 def _cached(denoiser: Any, batch: Batch, state: LaneState) -> Tensor:
     """A full forward at the start of a block, then only the block ("dual") or all from it on ("prefix")."""
+    if state.lane.method.cache == "block":
+        return _block_cached(denoiser, batch, state)
     logits: Tensor
     if state.cache is None:
         logits, state.cache = denoiser.prefill(batch.canvas, batch.attention_mask, batch.rows)
@@ -46,6 +76,38 @@ def _cached(denoiser: Any, batch: Batch, state: LaneState) -> Tensor:
     end = batch.canvas.shape[1] if state.lane.method.cache == "prefix" else region + state.block[1]
     logits = denoiser.window_logits(state.cache, batch.canvas[:, start:end], start, batch.rows[:, start:end])
     return logits
+
+
+def _block_cached(denoiser: Any, batch: Batch, state: LaneState) -> Tensor:
+    """The block alone, against exact keys and values of all before it.
+
+    A forward each for the whole blocks of the prompt and for every block that has become final.
+    """
+    canvas, none = batch.canvas, torch.zeros_like(batch.rows)
+    prompt = canvas.shape[1] - state.lane.length
+    size = state.lane.method.block or state.lane.length
+    start = (prompt + state.block[0]) // size * size
+    end = prompt + state.block[1]
+    if state.cache is None:
+        upto = start or end
+        rows = batch.rows if start == 0 else none
+        logits, state.cache = denoiser.prefill(canvas[:, :upto], batch.attention_mask[:, :upto], rows[:, :upto])
+        state.stored = start
+        if start == 0:
+            return logits  # type: ignore[no-any-return]
+        _count_extra(state)
+    if state.stored < start:
+        between = slice(state.stored, start)
+        denoiser.window_logits(state.cache, canvas[:, between], state.stored, none[:, between], store=True)
+        state.stored = start
+        _count_extra(state)
+    found: Tensor = denoiser.window_logits(state.cache, canvas[:, start:end], start, batch.rows[:, start:end])
+    return found
+
+
+def _count_extra(state: LaneState) -> None:
+    """A forward that decides nothing counts, but not as a step of the block."""
+    state.nfe, state.rows, state.block_began = state.nfe + 1, state.rows + 1, state.block_began + 1
 
 
 def verified(denoiser: Any, batch: Batch, lanes: slice, token: Tensor, rows: Tensor) -> Tensor:

@@ -86,6 +86,7 @@ class LaneState:
         block_began: Forwards spent when it was entered.
         block_masks: Masks it had then.
         cache: The denoiser's key-value cache for this block, None before its first forward.
+        stored: Columns that an exact block cache holds.
         shelf: The stacked memory that `memory` is a view of, its row there, and how many rows there are.
     """
 
@@ -98,6 +99,7 @@ class LaneState:
     block_began: int = 0
     block_masks: int = 0
     cache: object | None = None
+    stored: int = 0
     columns: Int[Tensor, " K"] | None = None
     nfe: int = 0
     rows: int = 0
@@ -167,7 +169,9 @@ class LaneState:
         shift = len(self.prompt) % size if self.lane.method.aligned else 0
         start = (int(where[0]) + shift) // size * size - shift
         self.block = (max(start, 0), min(start + size, self.lane.length))
-        self.block_began, self.cache = self.nfe, None
+        self.block_began = self.nfe
+        if self.lane.method.cache != "block":  # the others hold what becomes stale
+            self.cache = None
         self.block_masks = int((self.region.numpy()[slice(*self.block)] == mask_id).sum())
         return True
 

@@ -15,7 +15,7 @@ from parallelbench.settings import Value, format_setting
 Kind = Literal["static", "adaptive", "revising"]
 Rows = Literal["active", "masked", "block", "region"]
 Reach = Literal["block", "prefix", "region"]
-Cache = Literal["prefix", "dual"]
+Cache = Literal["prefix", "dual", "block"]
 Fault = Literal["empty_steps", "filled_blocks", "one_pass", "masks_stay", "given_remasked"]
 
 Score = Callable[[Proposal], Tensor]
@@ -233,7 +233,8 @@ SAMPLING = Parameter(
 )  # fmt: skip
 EOS = Parameter("eos", None, "never: EOS is not committed; last: it has confidence 0", choices=("never", "last"))
 CACHE = Parameter(
-    "cache", None, "prefix: keys and values before the block are kept; dual: those behind it too",
+    "cache", None, "prefix: keeps keys and values before the block; dual: those behind it too; block: a block-causal "
+    "model's exact ones",
     choices=get_args(Cache),
 )  # fmt: skip
 COMMON = (BLOCK, TEMPERATURE, TOP_K, TOP_P, SAMPLING, EOS, CACHE)
@@ -265,10 +266,14 @@ def build_method(entry: Entry, given: Mapping[str, Value], profile: str = "nativ
     common = {p.name for p in COMMON}
     built = entry.build(**{name: values[name] for name in own if name not in common})
     method = replace(
-        built, name=entry.name, kind=entry.kind, parameters=parameters, setting=format_setting(entry.name, shown),
+        built,
+        name=entry.name,
+        kind=entry.kind,
+        parameters={**built.parameters, **parameters},
+        setting=format_setting(entry.name, shown),
         requires=built.requires | ({f"{values['cache']}_cache"} if values["cache"] else set()),
         **_common_fields(values, built),
-    )  # fmt: skip
+    )
     return replace(method, numerics=PB2025) if profile == "pb2025" else method
 
 

@@ -2,7 +2,25 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from parallelbench.decoding import dus, entropy_bounded, klass, pc_sampler, published, remasking, rules, scores
+from parallelbench.decoding import (
+    apd,
+    block_diffusion,
+    credit,
+    dus,
+    editing,
+    entropy_bounded,
+    klass,
+    pc_sampler,
+    prophet,
+    published,
+    remasking,
+    rules,
+    saber,
+    scores,
+    slowfast,
+    strangers,
+    wino,
+)
 from parallelbench.decoding.method import (
     BLOCK,
     COMMON,
@@ -73,35 +91,65 @@ CORE_METHODS = tuple(entry.name for entry in CORE if not entry.requires)
 
 METHODS: Mapping[str, Entry] = {
     entry.name: entry
-    for module in (
+    for entries in (
         CORE,
         klass.ENTRIES,
         dus.ENTRIES,
         entropy_bounded.ENTRIES,
-        remasking.ENTRIES,
+        slowfast.ENTRIES,
         pc_sampler.ENTRIES,
+        wino.ENTRIES,
+        remasking.ENTRIES,
+        saber.ENTRIES,
+        credit.ENTRIES,
+        editing.ENTRIES,
+        prophet.ENTRIES,
+        apd.ENTRIES,
+        block_diffusion.ENTRIES,
         published.ENTRIES,
     )
-    for entry in module
+    for entry in entries
 }
 
 
+def find_method(name: str) -> Entry:
+    """The row of a name: built in, `FILE.py:function`, or offered by an installed package.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if name in METHODS:
+        return METHODS[name]
+    if ".py:" in name:
+        return strangers.from_file(name)
+    return lookup({**METHODS, **{entry.name: entry for entry in strangers.installed()}}, name, "method")
+
+
 def parse_method(text: str, profile: str = "native") -> Method:
-    """Build the method of a setting string such as `threshold:tau=0.9,block=8`.
+    """Build the method of a setting string such as `threshold:tau=0.9,block=8` or `mine.py:rule:alpha=0.3`.
 
     Raises:
         UsageError: unknown method or parameter, or a value out of range.
     """
-    name, given = parse_setting(text)
-    return build_method(lookup(METHODS, name, "method"), given, profile)
+    name, given = split_setting(text)
+    return build_method(find_method(name), given, profile)
+
+
+def split_setting(text: str) -> tuple[str, dict[str, Value]]:
+    """Name and parameters of a setting; the name of a method in a file holds a colon of its own."""
+    file, dot_py, rest = text.partition(".py:")
+    if not dot_py:
+        return parse_setting(text)
+    name, given = parse_setting(rest)
+    return f"{file}.py:{name}", given
 
 
 def default_sweep(name: str, length: int) -> list[str]:
     """Setting strings of a method's default sweep at a generation length."""
-    return [format_setting(name, parameters) for parameters in lookup(METHODS, name, "method").sweep(length)]
+    return [format_setting(name, parameters) for parameters in find_method(name).sweep(length)]
 
 
 __all__ = [
     "BLOCK", "COMMON", "CORE_METHODS", "METHODS", "PB2025", "TEMPERATURE", "Entry", "Method", "Parameter",
-    "build_method", "declared", "default_sweep", "parse_method",
+    "build_method", "declared", "default_sweep", "find_method", "parse_method", "split_setting",
 ]  # fmt: skip

@@ -8,19 +8,12 @@ from torch import Tensor
 from parallelbench.decoding.method import Entry, Leave, Method, Parameter, parts
 from parallelbench.decoding.proposal import Moment, Proposal
 from parallelbench.decoding.published import STEPS, by_steps
-from parallelbench.decoding.rules import Memory, Rule, best_first
+from parallelbench.decoding.rules import Memory, Rule, best_first, lowest
 from parallelbench.decoding.schedules import steps_a_block, still_masked, uniform
 from parallelbench.decoding.scores import confidence
 
 UNTOUCHABLE = float("inf")
 """Confidence of what must not be masked again."""
-
-
-def lowest(keys: Tensor, count: Tensor) -> Tensor:
-    """The `count` [B] positions of the smallest keys, the lowest position first among equals; never inf."""
-    order = keys.sort(dim=-1, stable=True).indices
-    rank = torch.empty_like(order).scatter_(-1, order, torch.arange(order.shape[-1]).expand_as(order))
-    return (rank < count.unsqueeze(-1)) & keys.isfinite()
 
 
 def running_confidence(steps: int | None) -> tuple[Rule, Callable[[Proposal, Tensor, Memory], tuple[Tensor, Memory]]]:
@@ -30,7 +23,8 @@ def running_confidence(steps: int | None) -> tuple[Rule, Callable[[Proposal, Ten
     """
 
     def doubtful(proposal: Proposal, memory: Memory) -> Tensor:
-        left = still_masked(proposal.block_masks, steps_a_block(steps, proposal), proposal.block_step)
+        planned = proposal.block_masks.clamp(1, steps_a_block(steps, proposal))
+        left = still_masked(proposal.block_masks, planned, proposal.block_step)
         return lowest(memory["sure"], left)
 
     def rule(proposal: Proposal, score: Tensor, memory: Memory) -> tuple[Tensor, Memory]:

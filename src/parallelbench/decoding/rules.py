@@ -34,6 +34,18 @@ def best_first(proposal: Proposal, score: Float[Tensor, "B G"], count: int | Int
     return proposal.masked & (ranking(score, proposal.masked, proposal.numerics.ties) < count)
 
 
+def lowest(keys: Float[Tensor, "B G"], count: Int[Tensor, " B"]) -> Commit:
+    """The `count` [B] positions of the smallest keys, the lowest position first among equals; never inf."""
+    order = keys.sort(dim=-1, stable=True).indices
+    rank = torch.empty_like(order).scatter_(-1, order, torch.arange(order.shape[-1]).expand_as(order))
+    return (rank < count.unsqueeze(-1)) & keys.isfinite()
+
+
+def best_of(candidates: Commit, score: Float[Tensor, "B G"], ties: str = "lowest") -> Commit:
+    """The best of other candidates than the proposal's: one a lane, none where there is none."""
+    return candidates & (ranking(score, candidates, ties) < 1)
+
+
 def top_k(k: int) -> Rule:
     """Commit the k best candidates."""
 

@@ -48,7 +48,7 @@ def leaving(steps: int, step: Counts, eps: float) -> Tensor:
     return torch.where(step < steps - 1, times[index + 1] / times[index], 0.0)
 
 
-def still_masked(masks: Counts, steps: int, step: Counts) -> Counts:
+def still_masked(masks: Counts, steps: Counts, step: Counts) -> Counts:
     """Masks that should be left after a step: floor(masks * (1 - (step + 1) / steps)), 0 at the end (RCR).
 
     float64, with 1e-6 instead of 0 as published: 32 masks in 20 steps fall by 2, 2, 1, 2, ...

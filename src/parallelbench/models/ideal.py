@@ -4,8 +4,9 @@ What parallel decoding loses with it is the method's fault alone: no model, howe
 marginals.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from parallelbench.errors import UsageError
 from parallelbench.models.base import DenoiserSpec, Message, Tokenizer
+from parallelbench.models.frequency import token_frequencies
 from parallelbench.tasks.base import Orderings, Sample, Support, Task
 from parallelbench.theory.ceiling import Ceiling, listed
 from parallelbench.theory.distribution import HIDDEN, Conditionals, Distribution
@@ -48,6 +50,7 @@ class IdealDenoiser:
         noise: Standard deviation of the zero-mean normal noise on the finite logits. It is a function of (lane,
             position, token) and breaks exact ties at random (paper, section 3).
         revision: Version of tokenizer and definition.
+        corpus: Texts to count tokens in, for methods that ask for frequencies; None where there are none.
     """
 
     def __init__(
@@ -60,8 +63,11 @@ class IdealDenoiser:
         problems: Sequence[tuple[Task, Sample]],
         noise: float = NOISE,
         revision: str = "1",
+        corpus: Callable[[], Iterable[str]] | None = None,
     ) -> None:
-        capabilities = {"columns", "distance", "policy"} | ({"lane_noise"} if noise else set())
+        capabilities = {"columns", "distance", "policy", "verifier"} | ({"lane_noise"} if noise else set())
+        capabilities |= {"frequencies"} if corpus is not None else set()
+        self._corpus = corpus
         self.tokenizer, self._chat, self._noise = tokenizer, chat, noise
         self.spec = DenoiserSpec(
             name=name, revision=revision, vocab_size=vocab_size, mask_id=special.mask, eos_id=special.eos,
@@ -116,6 +122,22 @@ class IdealDenoiser:
             out[row, np.searchsorted(known.tokens, found.token)] = np.log(found.probability)
             first += len(positions)
         return torch.from_numpy(out)
+
+    def verify(
+        self, canvas: Int[Tensor, "B L"], attention_mask: Bool[Tensor, "B L"], rows: Bool[Tensor, "B L"]
+    ) -> Float[Tensor, "N K"]:
+        """`logits` of `rows` given only what is to their left: the exact causal model of the answers."""
+        lane, place = rows.nonzero(as_tuple=True)
+        column = torch.arange(canvas.shape[1])
+        seen = torch.where(column >= place.unsqueeze(-1), self.spec.mask_id, canvas[lane])
+        return self.logits(seen, attention_mask[lane], column == place.unsqueeze(-1))
+
+    @cached_property
+    def frequencies(self) -> Float[Tensor, " V"]:
+        """Token frequencies of the corpus."""
+        if self._corpus is None:
+            raise UsageError(f"{self.spec.name} has no corpus to count tokens in.")
+        return token_frequencies(self.tokenizer, self._corpus(), self.spec.vocab_size)
 
     def distance(self, prompt: Int[Tensor, " P"], region: Int[Tensor, " G"]) -> int:
         """Hamming distance of a region's decided tokens to the nearest correct answer."""

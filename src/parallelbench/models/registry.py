@@ -60,6 +60,7 @@ def _load_ideal(name: str, parameters: Mapping[str, Value], problems: Problems) 
         problems,
         float(noise),
         words.digest,
+        corpus,
     )
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from parallelbench.decoding import Lane, decode, parse_method
-from parallelbench.decoding.method import Method
+from parallelbench.decoding import Lane, decode, find_method, parse_method, split_setting
+from parallelbench.decoding.method import Method, build_method, declared
 from parallelbench.errors import UsageError, lookup
 from parallelbench.models.golden import GoldenStub, Tables
 from parallelbench.settings import Value, format_setting
@@ -85,6 +85,10 @@ SETTINGS: Mapping[str, Setting] = {
     "klass_upstream": lambda p: _setting(
         "klass@upstream", p, **_klass(p), steps=p["steps"], choose=p["unmask_strategy"]
     ),
+    "wino_upstream": lambda p: _setting("wino", p, tau=p["threshold"], back=p["threshold_back"]),
+    "slowfast_pb": lambda p: _setting(
+        "slowfast@pb", p, tau=p["high_threshold"], cycle=p["cycle_threshold"], explore=p["exploration_steps"]
+    ),
     "dus_pb": lambda p: _setting("dus@pb", p, base=p["base"], rho=p["remasking_threshold"]),
     "rcr": lambda p: _setting("rcr" if p["overtime_conf"] else "confidence@pb", p, steps=p["steps"]),
     "remdm": lambda p: _setting("remdm@pb", p, steps=p["steps"], loops=p["remdm_steps"], number=p["remdm_number"]),
@@ -157,6 +161,26 @@ def conform_decoders(
             failures.append({"id": case["id"], "method": case["method"], **found[1]})
     totals = {key: sum(count[key] for count in counts.values()) for key in ("passed", "failed", "skipped")}
     return {**totals, "by_method": counts, "failures": failures}
+
+
+def ported(setting: str) -> Callable[[Case], Method]:
+    """Builds somebody's port, `FILE.py:function` or any setting, with the case's parameters that it declares.
+
+    Raises:
+        UsageError: there is no such method.
+    """
+    name, given = split_setting(setting)
+    entry = find_method(name)
+    known = declared(entry)
+
+    def build(case: Case) -> Method:
+        params = dict(case["params"])
+        params["block"] = params.get("block_length") or params["gen_length"]
+        params["cache"] = None if params.get("cache") == "none" else params.get("cache")
+        fitting = {key: value for key, value in params.items() if key in known and value is not None}
+        return build_method(entry, {**fitting, **given})
+
+    return build
 
 
 def _judge(golden: Golden, case: Case, port: Callable[[Case], Method] | None) -> tuple[str, dict[str, Any]]:

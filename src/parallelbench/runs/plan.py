@@ -4,12 +4,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
 
-from parallelbench.decoding import CORE_METHODS, METHODS, Lane, Method, default_sweep, parse_method
+from parallelbench.decoding import CORE_METHODS, Lane, Method, default_sweep, find_method, parse_method, split_setting
 from parallelbench.errors import UsageError, lookup
 from parallelbench.models.base import Denoiser, DenoiserSpec
 from parallelbench.models.generators.base import GeneratorSpec
 from parallelbench.runs.signature import short_hash
-from parallelbench.settings import Value, format_setting, parse_setting
+from parallelbench.settings import Value, format_setting
 from parallelbench.tasks import CountedTask, expand_tasks
 from parallelbench.tasks.base import PROFILES, Profile, Sample
 from parallelbench.tasks.scoring import SCORER_VERSION
@@ -70,7 +70,9 @@ paper's grid over block lengths (section 1.8 of its settings)."""
 
 def paper_grid(name: str, length: int) -> list[str]:
     """Every block length 1, 2, 4 ... L with every k = 1, 2, 4 ... 64 up to it, or with the method's own sweep."""
-    entry = lookup(METHODS, name, "method")
+    entry = find_method(name)
+    if any(parameter.name == "block" for parameter in entry.parameters):  # the model's own block
+        return default_sweep(name, length)
     settings = []
     for block in _powers_of_two(length):
         has_k = any(parameter.name == "k" for parameter in entry.parameters)
@@ -135,11 +137,11 @@ def methods_for(settings: RunSettings, length: int) -> list[Method]:
     """
     texts: list[str] = []
     for text in settings.methods:
-        name, parameters = parse_setting(text)
+        name, parameters = split_setting(text)
         if parameters:
             texts.append(text)
         else:
-            lookup(METHODS, name, "method")
+            find_method(name)
             texts += GRIDS[settings.grid](name, length)
     methods = {method.setting: method for method in (parse_method(text, settings.profile) for text in texts)}
     for method in methods.values():

@@ -1,0 +1,148 @@
+"""What each method costs beside the model: its own work a step as a share of the bare forward.
+
+The same lanes are decoded once with every method's score and rule under a clock; the bare forward is what the loop
+spends inside the model in the same run. `python benchmarks/methods.py [--json]`
+"""
+
+import argparse
+import json
+import platform
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import torch
+from transformer import RandomTransformer, Size
+
+from parallelbench.decoding import METHODS, Cost, Lane, Method, decode, default_sweep, parse_method
+
+PARTS = ("score", "rule", "revise", "prepare", "adjust", "leave")
+
+
+@dataclass(frozen=True)
+class Share:
+    """One method's row.
+
+    Attributes:
+        setting: The setting decoded.
+        forwards: Batched forwards of the run.
+        own_ms: Milliseconds a forward in the method's own functions, median over turns.
+        model_ms: Milliseconds a forward inside the model.
+        share: own / model.
+        low: Smallest share of the turns.
+        high: Largest.
+    """
+
+    setting: str
+    forwards: int
+    own_ms: float
+    model_ms: float
+    share: float
+    low: float
+    high: float
+
+
+class Clock:
+    """Seconds spent in the functions it has wrapped."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def wrap(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """The same function, timed."""
+
+        def timed(*arguments: Any) -> Any:
+            began = time.perf_counter()
+            result = function(*arguments)
+            self.seconds += time.perf_counter() - began
+            return result
+
+        return timed
+
+
+class Verified(RandomTransformer):
+    """The transformer with token frequencies and itself as its verifier, so that every method can run."""
+
+    def __init__(self, size: Size) -> None:
+        super().__init__(size)
+        self.frequencies = torch.full((size.vocabulary,), 1 / size.vocabulary)
+        self.spec = replace(self.spec, capabilities=frozenset({"frequencies", "verifier"}))
+
+    def verify(self, canvas: torch.Tensor, attention_mask: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+        """The logits of the filled canvas: the cost of a causal pass of the same size."""
+        return self.logits(canvas, attention_mask, rows)
+
+
+def timed_method(setting: str, clock: Clock) -> Method:
+    """The method with its own functions under the clock."""
+    method = parse_method(setting)
+    found = {name: getattr(method, name) for name in PARTS}
+    return replace(method, **{name: clock.wrap(part) for name, part in found.items() if part is not None})
+
+
+def measure(model: RandomTransformer, setting: str, batch: int, prompt: int, length: int, repeat: int) -> Share:
+    """Decode `batch` lanes `repeat` times."""
+    generator = torch.Generator().manual_seed(batch)
+    vocabulary = model.spec.vocab_size
+    prompts = torch.randint(0, vocabulary - 3, (batch, prompt), generator=generator).tolist()
+    own, inside, shares = [], [], []
+    for turn in range(repeat + 1):
+        clock, cost = Clock(), Cost()
+        method = timed_method(setting, clock)
+        lanes = [Lane(f"{number}", tuple(ids), length, method) for number, ids in enumerate(prompts)]
+        errors = [result.error for result in decode(model, lanes, batch, cost=cost) if result.error]
+        if errors:
+            raise RuntimeError(f"{setting}: {errors[0]}")
+        if turn:  # the first one warms up
+            own.append(1000 * clock.seconds / cost.calls)
+            inside.append(1000 * cost.model_seconds / cost.calls)
+            shares.append(clock.seconds / cost.model_seconds)
+    return Share(
+        setting, cost.calls, statistics.median(own), statistics.median(inside), statistics.median(shares),
+        min(shares), max(shares),
+    )  # fmt: skip
+
+
+def settings_of(names: list[str], length: int) -> list[str]:
+    """One setting of each method, from the middle of its sweep."""
+    return [(sweep := default_sweep(name, length))[len(sweep) // 2] for name in names]
+
+
+def main() -> None:
+    """Measure and print."""
+    plain = [name for name, entry in METHODS.items() if "@" not in name and "policy" not in entry.requires]
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--json", action="store_true", help="JSON on stdout")
+    parser.add_argument("--repeat", type=int, default=3, help="turns after the one that warms up")
+    parser.add_argument("--batch", type=int, default=4, help="lanes decoded together")
+    parser.add_argument("--method", nargs="+", default=plain)
+    parser.add_argument("--prompt", type=int, default=200, help="prompt tokens")
+    parser.add_argument("--length", type=int, default=32, help="generated tokens")
+    parser.add_argument("--layers", type=int, default=8)
+    parser.add_argument("--width", type=int, default=256)
+    parser.add_argument("--vocabulary", type=int, default=32_000)
+    given = parser.parse_args()
+    size = Size(given.layers, given.width, given.vocabulary, given.prompt + given.length)
+    model, rows = Verified(size), []
+    for setting in settings_of(given.method, given.length):
+        sys.stderr.write(f"{setting} ...\n")
+        rows.append(measure(model, setting, given.batch, given.prompt, given.length, given.repeat))
+    machine = f"{platform.system()} {platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}"
+    if given.json:
+        facts = {"machine": machine, "size": asdict(size), "batch": given.batch, "repeat": given.repeat}
+        print(json.dumps({**facts, "methods": [*map(asdict, rows)]}, indent=2))
+        return
+    print(f"{machine}; {size}, batch {given.batch}, prompt {given.prompt} + {given.length} tokens")
+    print(f"{'setting':<28} forwards  own ms  model ms  own/model")
+    for r in rows:
+        print(
+            f"{r.setting:<28} {r.forwards:>8} {r.own_ms:>7.2f} {r.model_ms:>9.1f}  "
+            f"{100 * r.share:.1f} % ({100 * r.low:.1f}..{100 * r.high:.1f})"
+        )
+
+
+if __name__ == "__main__":
+    main()
