@@ -13,7 +13,6 @@ from rich.table import Table
 from rich.text import Text
 
 from parallelbench import __version__
-from parallelbench.analysis.bootstrap import draw, interval
 from parallelbench.cli.output import Json, faults_told, note, print_json, progress_bar, stdout, write_lines
 from parallelbench.errors import UsageError, lookup
 from parallelbench.report.plain import plain
@@ -183,6 +182,8 @@ def _percent(values: Iterator[float | None]) -> float | None:
 
 def _interval(known: Sequence[tuple[str, float]], task: str) -> list[float] | None:
     """95 % bootstrap interval over samples, in percent; several answers to a sample count as their mean."""
+    from parallelbench.analysis.bootstrap import draw, interval  # brings pandas along, which no other command needs
+
     by_sample: dict[str, list[float]] = {}
     for name, value in known:
         by_sample.setdefault(name, []).append(value)
