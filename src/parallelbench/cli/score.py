@@ -24,6 +24,7 @@ from parallelbench.tasks.scoring.grammar import grammar_signature, set_grammar
 from parallelbench.tasks.scoring.judge import judge_signature, set_judge
 
 RESAMPLES = 2000
+JUDGE_TOKENS = 512
 SHOWN_REASONS = 5
 FAILURE = "failure: "
 Answer = tuple[Sample, str]
@@ -60,7 +61,7 @@ def score(
         answers = read_predictions(predictions, found, split, seed)
         set_grammar(grammar)
         set_bertscore(bertscore)
-        set_judge(None if judge == "none" else ask_with(judge, found.max_tokens), judge)
+        set_judge(None if judge == "none" else ask_with(judge), judge)
         scores = []
         with progress_bar("scoring") as show:
             for done, judged in enumerate(score_many(found, answers, profile), start=1):  # type: ignore[arg-type]
@@ -119,8 +120,8 @@ def _row(path: Path, number: int, line: str) -> Mapping[str, Any]:
     return row
 
 
-def ask_with(model: str, max_tokens: int) -> Any:
-    """A prompt-to-text function of a generator.
+def ask_with(model: str) -> Any:
+    """A prompt-to-text function of a generator; an answer of `JUDGE_TOKENS` leaves room to think first.
 
     Raises:
         UsageError: an unknown model, or one that does not write by itself.
@@ -133,7 +134,7 @@ def ask_with(model: str, max_tokens: int) -> Any:
         raise UsageError(f"{model!r} cannot judge: it does not write by itself.")
 
     def ask(prompt: str) -> str:
-        request = Request("judge", [{"role": "user", "content": prompt}], max_tokens, 0)
+        request = Request("judge", [{"role": "user", "content": prompt}], JUDGE_TOKENS, 0)
         return next(iter(generator.generate([request], 1))).text
 
     return ask
