@@ -9,13 +9,16 @@ from torch import Tensor
 from parallelbench.decoding.canvas import Batch
 from parallelbench.decoding.lane import LaneState
 from parallelbench.decoding.method import Method
+from parallelbench.decoding.proposal import Layered
 
-SPECIAL = frozenset({"shadow", "verifier"})
+SPECIAL = frozenset({"shadow", "verifier", "layers"})
 """Requirements that need a canvas of the lane's own."""
 AT_ONCE = 16
 """Canvases with a hidden token that go through the model together, at least."""
-ALWAYS = frozenset({"shadow"})
-"""Requirements that any denoiser meets, at the cost of more canvases a forward."""
+ALWAYS = frozenset({"shadow", "newline"})
+"""Requirements that any denoiser meets: by more canvases a forward, or by its tokenizer."""
+WIDE = frozenset({"attention", "layers"})
+"""Requirements that a forward gives more than logits."""
 
 
 def kind_of(state: LaneState) -> object:
@@ -23,12 +26,29 @@ def kind_of(state: LaneState) -> object:
     method = state.lane.method
     if method.cache is not None:
         return id(state)
-    return frozenset(method.requires & SPECIAL)
+    return frozenset(method.requires & (SPECIAL | WIDE)), method.layers, method.rows == "none", method.cut
 
 
 def is_special(method: Method) -> bool:
     """Whether the method's lanes need canvases of their own."""
     return method.cache is not None or bool(method.requires & SPECIAL)
+
+
+def wide_logits(denoiser: Any, batch: Batch) -> None:
+    """Logits of the batch's rows, and the attention or the earlier layers' answers the method wants to see."""
+    method = batch.states[0].lane.method
+    canvas, present, rows = batch.canvas, batch.attention_mask, batch.rows
+    if "attention" in method.requires:
+        batch.logits, batch.attention = denoiser.attended(canvas, present, rows, last(method.layers, denoiser.depth))
+    else:
+        batch.logits, *answers = denoiser.layered(canvas, present, rows, last(method.layers, denoiser.depth))
+        batch.layered = Layered(*answers)
+
+
+def last(layers: int | float, depth: int) -> int:
+    """How many of `depth` layers: so many, or a share rounded up as DAPD rounds it (floats included), one at least."""
+    count = layers if isinstance(layers, int) else depth - int(depth * (1 - layers))
+    return min(max(1, count), depth)
 
 
 def special_logits(denoiser: Any, batch: Batch) -> Tensor:

@@ -17,6 +17,7 @@ from parallelbench.decoding import (
     rules,
     saber,
     scores,
+    sglang,
     slowfast,
     strangers,
     wino,
@@ -106,6 +107,7 @@ METHODS: Mapping[str, Entry] = {
         prophet.ENTRIES,
         apd.ENTRIES,
         block_diffusion.ENTRIES,
+        sglang.ENTRIES,
         published.ENTRIES,
     )
     for entry in entries

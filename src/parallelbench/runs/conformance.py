@@ -97,6 +97,12 @@ SETTINGS: Mapping[str, Setting] = {
     "uncode_eb": lambda p: _setting("eb", p, gamma=p["gamma"]),
     "uncode_entropy": lambda p: _setting("entropy@uncode", p, steps=p["steps"]),
     "uncode_margin": lambda p: _setting("margin@uncode", p, steps=p["steps"]),
+    "sglang_low_confidence": lambda p: _setting("threshold@sglang", p, tau=p["threshold"]),
+    "sglang_eb": lambda p: _setting("eb@sglang", p, gamma=p["gamma"]),
+    "sglang_joint_threshold": lambda p: _setting(
+        "joint@sglang", p, tau=p["threshold"], edit=p["edit_threshold"], extra=p["max_post_edit_steps"],
+        penalty=p["penalty_lambda"],
+    ),
 }
 """The setting that decodes a golden method's cases, from a case's parameters; None for a branch we don't have."""
 
@@ -118,7 +124,7 @@ class Golden:
         try:
             opened = gzip.open(file, "rt") if file.suffix == ".gz" else file.open()
             with opened as text:
-                cases = json.load(text)["cases"]
+                cases = [_with_length(case) for case in json.load(text)["cases"]]
             with np.load(tables) as arrays:
                 return cls(cases, dict(arrays))
         except (OSError, ValueError, KeyError, EOFError) as error:
@@ -129,7 +135,13 @@ class Golden:
         params = case["params"]
         length = len(case["prompt"]) + params["gen_length"]
         context = params.get("stub") == "context" or case["method"] == "dream_cache"
-        return GoldenStub(Tables.of(self.tables, case["seed"]), length, context, case["method"].startswith("dream"))
+        tables, shift = Tables.of(self.tables, case["seed"]), "dream" in case["method"]
+        return GoldenStub(tables, length, context, shift, params.get("logit_scale", 1.0))
+
+
+def _with_length(case: dict[str, Any]) -> Case:
+    """The second set of traces does not say how long its regions are."""
+    return {**case, "params": {"gen_length": len(case.get("tokens", ())), **case["params"]}}
 
 
 def conform_decoders(
@@ -209,7 +221,7 @@ def _judge(golden: Golden, case: Case, port: Callable[[Case], Method] | None) ->
 
 def _differences(case: Case, states: list[list[int]], tokens: list[int], nfe: int) -> Iterator[dict[str, Any]]:
     """Where a trace parts from the golden one."""
-    for step, (ours, theirs) in enumerate(zip(states, case["states"], strict=False)):
+    for step, (ours, theirs) in enumerate(zip(states, case.get("states", ()), strict=False)):
         if ours != theirs:
             places = [place for place, pair in enumerate(zip(ours, theirs, strict=True)) if pair[0] != pair[1]]
             yield {"step": step, "positions": places, "ours": ours, "golden": theirs}
