@@ -3,16 +3,23 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from parallelbench.decoding import (
+    ada_block,
+    adas,
     apd,
     block_diffusion,
     credit,
+    dapd,
+    dawn,
     dus,
     editing,
     entropy_bounded,
     klass,
+    local_leap,
+    path_planning,
     pc_sampler,
     prophet,
     published,
+    punt,
     remasking,
     rules,
     saber,
@@ -108,6 +115,13 @@ METHODS: Mapping[str, Entry] = {
         apd.ENTRIES,
         block_diffusion.ENTRIES,
         sglang.ENTRIES,
+        path_planning.ENTRIES,
+        local_leap.ENTRIES,
+        ada_block.ENTRIES,
+        dawn.ENTRIES,
+        dapd.ENTRIES,
+        punt.ENTRIES,
+        adas.ENTRIES,
         published.ENTRIES,
     )
     for entry in entries

@@ -17,6 +17,8 @@ from parallelbench.settings import Value, format_setting
 
 Case = Mapping[str, Any]
 Setting = Callable[[Mapping[str, Any]], str | None]
+PROMPT = 6
+"""Prompt tokens of the second set's stub."""
 SHOWN = 5
 """Failures that a report spells out."""
 PB_SCORES = {
@@ -76,6 +78,18 @@ def _pc(name: str) -> Setting:
     return lambda p: _setting(name, p, k=p["gen_length"] // p["steps"], lam=p["lambd"], alpha=float(p["alpha"]))
 
 
+def _leap(p: Mapping[str, Any], tau: float) -> str:
+    return _setting("localleap", p, tau=tau, near=p["relaxed_threshold"], radius=p["radius"])
+
+
+def _dawn(p: Mapping[str, Any], low: float) -> str:
+    """The repaired one counts sinks in multiples of the average attention, 1 / canvas."""
+    rest = {"edge": p["tau_edge"], "induce": p["tau_induce"], "low": low}
+    if p["repaired"]:
+        return _setting("dawn", p, sink=p["tau_sink"] * (p["gen_length"] + PROMPT), **rest)
+    return _setting("dawn@published", p, sink=p["tau_sink"], **rest)
+
+
 SETTINGS: Mapping[str, Setting] = {
     "pb_generate": _pb_generate,
     "dream_block": _dream_block,
@@ -97,6 +111,20 @@ SETTINGS: Mapping[str, Setting] = {
     "uncode_eb": lambda p: _setting("eb", p, gamma=p["gamma"]),
     "uncode_entropy": lambda p: _setting("entropy@uncode", p, steps=p["steps"]),
     "uncode_margin": lambda p: _setting("margin@uncode", p, steps=p["steps"]),
+    "dawn_llada": lambda p: _dawn(p, p["tau_low"]),
+    "dawn_dream": lambda p: _dawn(p, p["conf_threshold"]),
+    "dapd": lambda p: _setting(
+        p["alg"], p, low=p["tau_min"], high=p["tau_max"], sure=1.0 if p["alg"] == "dapd_direct" else None
+    ),
+    "punt": lambda p: _setting("punt@lsb" if p["bit_order"] == "lsb" else "punt", p, eps=p["epsilon"]),
+    "adas_topk_derived": lambda p: _setting("adas", p, k=p["k"], alpha=p["alpha"]),
+    "p2": lambda p: _setting("p2@upstream", p, steps=p["num_steps"], eta=p["eta"], kappa=p["kappa"]),
+    "localleap_llada": lambda p: _leap(p, p["threshold"]),
+    "localleap_dream": lambda p: _leap(p, p["conf_threshold"]),
+    "adablock": lambda p: _setting(
+        "adablock", p, tau=p["threshold"], size=p["init_block_length"], ids="/".join(map(str, p["delimiter_ids"])),
+        delimiter=2.0 if p["delimiter_threshold"] is None else p["delimiter_threshold"],
+    ),
     "sglang_low_confidence": lambda p: _setting("threshold@sglang", p, tau=p["threshold"]),
     "sglang_eb": lambda p: _setting("eb@sglang", p, gamma=p["gamma"]),
     "sglang_joint_threshold": lambda p: _setting(
