@@ -191,6 +191,8 @@ def _forward_batch(
     method = states[0].lane.method
     batch = Batch.of(states, denoiser.spec, share and not is_special(method))
     if method.rows == "none":
+        width = denoiser.spec.vocab_size if batch.columns is None else len(batch.columns)
+        batch.logits = torch.empty(0, width)
         return [batch]
     try:
         if "shadow" in method.requires or method.cache:

@@ -13,6 +13,7 @@ from parallelbench.decoding import (
     dus,
     editing,
     entropy_bounded,
+    free_dave,
     klass,
     local_leap,
     path_planning,
@@ -122,6 +123,7 @@ METHODS: Mapping[str, Entry] = {
         dapd.ENTRIES,
         punt.ENTRIES,
         adas.ENTRIES,
+        free_dave.ENTRIES,
         published.ENTRIES,
     )
     for entry in entries

@@ -90,6 +90,13 @@ def _dawn(p: Mapping[str, Any], low: float) -> str:
     return _setting("dawn@published", p, sink=p["tau_sink"], **rest)
 
 
+def _free_dave(p: Mapping[str, Any]) -> str:
+    """Without a threshold the plain one spends no forward that the published one doesn't."""
+    tau = p["confidence_threshold"]
+    name = "freedave@eager" if p["eager"] else "freedave" if tau is None else "freedave@published"
+    return _setting(name, p, d=p["draft_steps"], tau=tau)
+
+
 SETTINGS: Mapping[str, Setting] = {
     "pb_generate": _pb_generate,
     "dream_block": _dream_block,
@@ -117,6 +124,7 @@ SETTINGS: Mapping[str, Setting] = {
         p["alg"], p, low=p["tau_min"], high=p["tau_max"], sure=1.0 if p["alg"] == "dapd_direct" else None
     ),
     "punt": lambda p: _setting("punt@lsb" if p["bit_order"] == "lsb" else "punt", p, eps=p["epsilon"]),
+    "freedave": _free_dave,
     "adas_topk_derived": lambda p: _setting("adas", p, k=p["k"], alpha=p["alpha"]),
     "p2": lambda p: _setting("p2@upstream", p, steps=p["num_steps"], eta=p["eta"], kappa=p["kappa"]),
     "localleap_llada": lambda p: _leap(p, p["threshold"]),
