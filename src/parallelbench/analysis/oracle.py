@@ -54,10 +54,8 @@ def oracle(frame: pd.DataFrame) -> pd.DataFrame:
 def _oracle(table: pd.DataFrame) -> pd.DataFrame:
     if table.empty:
         return pd.DataFrame(columns=ORACLE_COLUMNS)
-    parts = [
-        _means(cheapest(part), str(method), str(part["kind"].iloc[0]))
-        for method, part in table.groupby("method", sort=True)
-    ]
+    groups = table.groupby("method", sort=True)
+    parts = [_means(cheapest(part), str(name), str(part["kind"].iloc[0])) for name, part in groups]
     return pd.concat([*parts, _means(cheapest(table), EVERY, None)], ignore_index=True)[ORACLE_COLUMNS]
 
 

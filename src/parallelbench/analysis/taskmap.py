@@ -61,7 +61,7 @@ def task_map_parts(frame: pd.DataFrame, methods: Sequence[str] = TOP_K) -> pd.Da
     points = summarise(table[table["method"].isin(methods)])
     points = points[points["score"].notna()]
     rows = [
-        _part({"model": model, "method": method, "task": task}, part, lengths[task])
+        _part({"model": str(model), "method": str(method), "task": str(task)}, part, lengths[task])
         for (model, method, task), part in points.groupby(["model", "method", "task"], sort=True)
     ]
     return pd.DataFrame([row for row in rows if row["ks"] or row["blocks"]], columns=PART_COLUMNS)
