@@ -82,7 +82,7 @@ def _refuse_doubles(frame: pd.DataFrame) -> None:
         raise UsageError(
             f"The lanes mix lane_id values {', '.join(map(repr, ids))} of one sample, {first['sample']!r} under "
             f"{first['setting']!r}{_where(frame, 'lane_id', ids)}: they were decoded by different versions of the "
-            "package or of the model's numbers; merge what was made alike."
+            "package or of the model's numbers. Merge what was made alike, or run again into a new directory."
         )
 
 
