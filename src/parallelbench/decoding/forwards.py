@@ -15,7 +15,12 @@ SPECIAL = frozenset({"shadow", "verifier"})
 AT_ONCE = 16
 """Canvases with a hidden token that go through the model together, at least."""
 ALWAYS = frozenset({"shadow"})
-"""Requirements that any denoiser meets, at the cost of more canvases a forward."""
+"""Requirements that any denoiser but a guided one meets, at the cost of more canvases a forward."""
+
+
+def missing(method: Method, capabilities: frozenset[str]) -> frozenset[str]:
+    """What the method requires and the denoiser lacks."""
+    return method.requires - capabilities - (frozenset() if "prompt" in capabilities else ALWAYS)
 
 
 def kind_of(state: LaneState) -> object:
@@ -63,6 +68,14 @@ def _leave_one_out(ask: Callable[[Tensor, Tensor, Tensor], Tensor], batch: Batch
     return logits
 
 
+def guided_logits(denoiser: Any, batch: Batch) -> Tensor:
+    """Logits of a guided model, which sees every canvas a second time with its prompt masked."""
+    logits: Tensor = denoiser.guided_logits(batch.canvas, batch.attention_mask, batch.rows, batch.prompt)
+    for state in batch.states:
+        state.rows += 1
+    return logits
+
+
 def _cached(denoiser: Any, batch: Batch, state: LaneState) -> Tensor:
     """A full forward at the start of a block, then only the block ("dual") or all from it on ("prefix")."""
     if state.lane.method.cache == "block":
@@ -79,15 +92,15 @@ def _cached(denoiser: Any, batch: Batch, state: LaneState) -> Tensor:
 
 
 def _block_cached(denoiser: Any, batch: Batch, state: LaneState) -> Tensor:
-    """The block alone, against exact keys and values of all before it.
+    """The model's own blocks that hold the method's one, against exact keys and values of all before them.
 
-    A forward each for the whole blocks of the prompt and for every block that has become final.
+    A forward each for the whole blocks of the prompt and for the blocks that have become final.
     """
     canvas, none = batch.canvas, torch.zeros_like(batch.rows)
     prompt = canvas.shape[1] - state.lane.length
-    size = state.lane.method.block or state.lane.length
+    size = denoiser.spec.block_size
     start = (prompt + state.block[0]) // size * size
-    end = prompt + state.block[1]
+    end = min(-(-(prompt + state.block[1]) // size) * size, canvas.shape[1])
     if state.cache is None:
         upto = start or end
         rows = batch.rows if start == 0 else none

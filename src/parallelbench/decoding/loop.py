@@ -17,7 +17,15 @@ from torch import Tensor
 
 from parallelbench.decoding.canvas import Batch, Group
 from parallelbench.decoding.choice import choose, column_of
-from parallelbench.decoding.forwards import ALWAYS, frequencies, is_special, kind_of, special_logits, verified
+from parallelbench.decoding.forwards import (
+    frequencies,
+    guided_logits,
+    is_special,
+    kind_of,
+    missing,
+    special_logits,
+    verified,
+)
 from parallelbench.decoding.lane import Lane, LaneState, Revision, Trajectory
 from parallelbench.decoding.method import Method
 from parallelbench.decoding.proposal import NEVER, UNDECIDED, Moment, Proposal
@@ -88,9 +96,8 @@ def decode(
 def _admit(lane: Lane, denoiser: Denoiser) -> LaneState | Trajectory:
     """The lane's first state, or its end when it has nothing to decode or cannot be decoded."""
     spec = denoiser.spec
-    missing = lane.method.requires - spec.capabilities - ALWAYS
-    if missing:
-        needs = ", ".join(sorted(missing))
+    if lacking := missing(lane.method, spec.capabilities):
+        needs = ", ".join(sorted(lacking))
         raise UsageError(f"{lane.method.setting!r} needs {needs}, which {spec.name!r} lacks.")
     try:
         columns = denoiser.columns(lane.prompt) if "columns" in spec.capabilities else None  # type: ignore[attr-defined]
@@ -180,7 +187,7 @@ def _forward_batch(
         if "shadow" in states[0].lane.method.requires or states[0].lane.method.cache:
             batch.logits = special_logits(denoiser, batch)
         elif "prompt" in denoiser.spec.capabilities:
-            batch.logits = denoiser.guided_logits(batch.canvas, batch.attention_mask, batch.rows, batch.prompt)  # type: ignore[attr-defined]
+            batch.logits = guided_logits(denoiser, batch)
         else:
             batch.logits = denoiser.logits(batch.canvas, batch.attention_mask, batch.rows)
         if batch.columns is None:

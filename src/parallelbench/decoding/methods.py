@@ -39,7 +39,7 @@ from parallelbench.decoding.published import FACTORS, TAU, THRESHOLDS, F
 from parallelbench.decoding.rules import Rule
 from parallelbench.decoding.scores import SCORES
 from parallelbench.errors import lookup
-from parallelbench.settings import Value, format_setting, parse_setting
+from parallelbench.settings import Value, format_setting, split_setting
 
 SCORE = Parameter("score", "confidence", "score the rule looks at", choices=tuple(SCORES))
 K = Parameter("k", 1, "tokens committed a step", low=1)
@@ -133,15 +133,6 @@ def parse_method(text: str, profile: str = "native") -> Method:
     """
     name, given = split_setting(text)
     return build_method(find_method(name), given, profile)
-
-
-def split_setting(text: str) -> tuple[str, dict[str, Value]]:
-    """Name and parameters of a setting; the name of a method in a file holds a colon of its own."""
-    file, dot_py, rest = text.partition(".py:")
-    if not dot_py:
-        return parse_setting(text)
-    name, given = parse_setting(rest)
-    return f"{file}.py:{name}", given
 
 
 def default_sweep(name: str, length: int) -> list[str]:

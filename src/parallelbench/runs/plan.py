@@ -15,7 +15,7 @@ from parallelbench.tasks.base import PROFILES, Profile, Sample
 from parallelbench.tasks.scoring import SCORER_VERSION
 from parallelbench.tasks.scoring.grammar import grammar_signature
 
-LOOP_VERSION = 1
+LOOP_VERSION = 2
 """Raise it when a change to the loop, a score or a rule changes what lanes decode to."""
 PUBLISHED_SETTINGS = ("random", "confidence", "margin", "entropy")
 
