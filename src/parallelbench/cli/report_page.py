@@ -15,7 +15,6 @@ from parallelbench.report.contents import contents, profile_view
 from parallelbench.report.overlay import published_view
 from parallelbench.report.packing import told
 from parallelbench.report.page import page
-from parallelbench.report.palette import color_of
 from parallelbench.runs.signature import frame_signature
 from parallelbench.runs.store import Store
 
@@ -65,7 +64,7 @@ def make_page(wanted: Wanted) -> tuple[str, list[str]]:
         views,
         title=wanted.title,
         subtitle=", ".join(map(str, wanted.directories)),
-        colors={method: color_of(method) for method in methods},
+        methods=methods,
         runs=[run for directory in wanted.directories for run in _runs(directory)],
         published=published,
         traces=chosen_traces(frame, wanted.traces),

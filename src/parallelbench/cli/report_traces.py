@@ -7,13 +7,13 @@ from typing import Any
 import pandas as pd
 
 from parallelbench.analysis.curves import natural_key
-from parallelbench.errors import UsageError
-from parallelbench.models.registry import load_denoiser
-from parallelbench.report.replay import Piece, replay, trace_view
-from parallelbench.runs.store import Store
-from parallelbench.tasks import load_task
+from parallelbench.report.traces import trace_view
+from parallelbench.runs.trace import trace_stored
 
 Entry = dict[str, Any]
+QUICK = ("ideal",)
+"""Models that decode a lane again in no time; the others' lanes are rebuilt from the store."""
+ORDER = ("task", "sample", "model", "profile", "setting")
 
 
 def chosen_traces(frame: pd.DataFrame, samples: int) -> Entry:
@@ -28,15 +28,12 @@ def chosen_traces(frame: pd.DataFrame, samples: int) -> Entry:
         why = "No trace was asked for: --traces says how many samples a task." if not samples else "No lane has steps."
         return {"lanes": [], "samples": {}, "why": why}
     kept = pd.concat([part for _, part in lanes.groupby("task", sort=True) for part in _of_task(part, samples)])
-    pieces = {key: _piece(*key) for key in set(zip(kept["model"], kept["revision"], strict=True))}
-    traces = []
-    for directory, part in kept.groupby("directory", sort=True):
-        with Store(Path(str(directory))) as store:
-            for lane in part.itertuples():
-                stored = store.lane(str(lane.lane_id))
-                traces.append(replay(stored, pieces[stored["model"], stored["revision"]]))
-    traces.sort(key=lambda trace: (trace["task"], trace["sample"], trace["model"], natural_key(trace["setting"])))
-    return trace_view(traces, dict(_prompts(kept)))
+    traces = [
+        trace_stored(Path(str(lane.directory)), str(lane.lane_id), str(lane.model).partition(":")[0] in QUICK)
+        for lane in kept.itertuples()
+    ]
+    traces.sort(key=lambda trace: natural_key("\n".join(trace["lane"][name] for name in ORDER)))
+    return trace_view(traces)
 
 
 def _of_task(part: pd.DataFrame, samples: int) -> Iterator[pd.DataFrame]:
@@ -45,30 +42,3 @@ def _of_task(part: pd.DataFrame, samples: int) -> Iterator[pd.DataFrame]:
     for _, lanes in part.groupby(["profile", "model", "method"], sort=True):
         settings = sorted(lanes["setting"].unique(), key=natural_key)
         yield lanes[lanes["sample_index"].isin(first) & (lanes["setting"] == settings[len(settings) // 2])]
-
-
-def _piece(model: str, revision: str) -> Piece:
-    """Shows the tokens of a model: as texts where it is at hand and still the same, else as numbers."""
-    try:
-        denoiser = load_denoiser(model)
-    except UsageError:
-        return "#{}".format
-    spec = denoiser.spec
-    if spec.revision != revision:
-        return "#{}".format
-    names = {spec.eos_id: "⟨end⟩", spec.pad_id: "⟨pad⟩", spec.mask_id: "⟨mask⟩"}
-    names[spec.eos_id] = "⟨end⟩"
-    return lambda token: names.get(token) or denoiser.decode([token])
-
-
-def _prompts(frame: pd.DataFrame) -> Iterator[tuple[str, str]]:
-    """(sample id, its question) of the samples that the built-in tasks still have."""
-    for (task, seed), part in frame.groupby(["task", "seed"]):
-        try:
-            drawn = load_task(str(task)).samples(int(str(seed)), int(part["sample_index"].max()) + 1)
-        except UsageError:
-            continue
-        wanted = set(part["sample"])
-        for sample in drawn:
-            if sample.id in wanted:
-                yield sample.id, "\n\n".join(f"{turn['role']}: {turn['content']}" for turn in sample.messages)

@@ -10,16 +10,15 @@ from parallelbench.analysis.cost import cost
 from parallelbench.analysis.curves import natural_key
 from parallelbench.analysis.failures import failure_kinds
 from parallelbench.analysis.groups import EVERYTHING, group_curves, task_groups
-from parallelbench.analysis.oracle import oracle, oracle_gap
+from parallelbench.analysis.oracle import EVERY, oracle, oracle_gap
 from parallelbench.analysis.orders import commits_per_step, order_statistics
 from parallelbench.analysis.pbx import PBS, leaderboard
 from parallelbench.analysis.taskmap import task_map
 from parallelbench.report.closed import closed_form
 from parallelbench.report.packing import pack, records, told
+from parallelbench.report.palette import HUES, style
 
 Entry = dict[str, Any]
-TEXTS = 4000
-"""Characters of a text that are shown."""
 MEAN_COLUMNS = (
     "group", "model", "method", "setting", "kind", "score", "low", "high", "tps", "harmonic_tps", "effective_tps", "nfe",
     "rows", "n", "unscored", "ceiling",
@@ -56,7 +55,7 @@ def profile_view(
     Raises:
         UsageError: lanes that may not be averaged together.
     """
-    entries = leaderboard(frame, bootstrap)
+    entries, best = leaderboard(frame, bootstrap), oracle(frame)
     ceilings(entries, frame)
     points = _points(entries)
     groups = task_groups(sorted(set(map(str, frame["task"])), key=natural_key))
@@ -69,7 +68,7 @@ def profile_view(
         "points": pack(points, POINT_COLUMNS),
         "means": pack(means, MEAN_COLUMNS),
         "gap": records(oracle_gap(frame)),
-        "oracle": records(_over_everything(oracle(frame))),
+        "oracle": records(best[best["scope"] == EVERY]),
         "map": records(task_map(frame)),
         **_beside(frame, points, means),
         "closed": [found for task in groups.get(EVERYTHING, []) if (found := closed_form(task)) is not None],
@@ -139,19 +138,12 @@ def _with_ceiling(means: pd.DataFrame, points: pd.DataFrame, groups: Mapping[str
     return means.merge(pd.concat(parts, ignore_index=True), on=[*keys, "group"], how="left")
 
 
-def _over_everything(table: pd.DataFrame) -> pd.DataFrame:
-    """Of the oracles those that may choose among all methods."""
-    from parallelbench.analysis.oracle import EVERY
-
-    return table[table["scope"] == EVERY]
-
-
 def contents(
     views: Sequence[Entry],
     *,
     title: str = "Speed and quality of parallel decoding",
     subtitle: str = "",
-    colors: Mapping[str, str],
+    methods: Sequence[str] = (),
     runs: Sequence[Entry] = (),
     published: Entry | None = None,
     traces: Entry | None = None,
@@ -164,7 +156,7 @@ def contents(
         views: One `profile_view` for each profile.
         title: The page's heading.
         subtitle: Below it.
-        colors: Colour of every method.
+        methods: Names of all methods on the page, for their looks.
         runs: The runs, with their settings and signatures.
         published: What `overlay.published_view` gives.
         traces: What `traces.trace_view` gives.
@@ -175,7 +167,8 @@ def contents(
         "version": __version__,
         "title": told(title),
         "subtitle": told(subtitle),
-        "colors": {told(name): color for name, color in colors.items()},
+        "styles": {told(name): _look(name) for name in methods},
+        "hues": list(HUES),
         "profiles": list(views),
         "published": published or {"models": [], "board": [], "points": None},
         "runs": list(runs),
@@ -183,3 +176,9 @@ def contents(
         "notes": [told(note) for note in notes],
         "tabs": list(tabs),
     }
+
+
+def _look(method: str) -> dict[str, str]:
+    """A method's look in the words of SVG."""
+    look = style(method)
+    return {"color": look.color, "mark": look.mark, "dash": " ".join(map(str, look.dash))}

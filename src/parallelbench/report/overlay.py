@@ -9,11 +9,8 @@ import pandas as pd
 from parallelbench.analysis.pbx import PBS
 from parallelbench.analysis.published import published_leaderboard, read_curves
 from parallelbench.report.packing import pack, told
+from parallelbench.report.palette import our_name
 
-METHODS = {
-    "confidence-topk": "confidence", "entropy-topk": "entropy", "topk-margin": "margin", "l2r": "left_to_right",
-    "confidence-threshold": "threshold", "confidence-factor": "factor",
-}  # fmt: skip
 CATEGORIES = {"waitingline": "waiting_line", "puzzles": "puzzle", "textwriting": "text"}
 WORDS = "w2s_"
 
@@ -42,7 +39,7 @@ def published_view(folders: Sequence[Path]) -> dict[str, Any]:
         for entry in published_leaderboard(folder):
             file = str(entry["method"])
             values = {f"PB{x}": entry[f"PB{x}"] for x in PBS}
-            head = {"model": told(entry["model"]), "method": told(METHODS.get(file, file)), "file": told(file)}
+            head = {"model": told(entry["model"]), "method": told(our_name(file)), "file": told(file)}
             board.append({**head, "kind": entry["kind"], **values})
         parts = [folder] if any(folder.glob("*.csv")) else sorted(p for p in folder.iterdir() if any(p.glob("*.csv")))
         tables += [read_curves(part) for part in parts]
@@ -51,7 +48,7 @@ def published_view(folders: Sequence[Path]) -> dict[str, Any]:
     table = pd.concat(tables, ignore_index=True)
     table = table.assign(
         file=table["method"],
-        method=table["method"].map(lambda name: METHODS.get(name, name)),
+        method=table["method"].map(our_name),
         task=table["task"].map(own_task),
     )
     return {

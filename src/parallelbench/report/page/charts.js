@@ -8,8 +8,7 @@ const FONT = 'system-ui, -apple-system, "Segoe UI", "Helvetica Neue", Arial, san
 const ON_PAGE = { text: "var(--ink)", soft: "var(--soft)", grid: "var(--grid)", paper: "var(--paper)" };
 const ON_PAPER = { text: "#1b1f24", soft: "#57606a", grid: "#e3e5e8", paper: "#ffffff" };
 const LETTER = 6.1; // mean width of a letter at 11 px; good enough to keep labels apart
-const DASHES = ["", "7 3", "2 3", "9 3 2 3", "4 2"];
-const MARKERS = ["circle", "square", "triangle", "diamond", "down"];
+const MARKERS = ["circle", "square", "triangle-up", "diamond", "cross", "triangle-down"];
 
 /** An HTML element; a text child becomes a text node, never markup. */
 function html(tag, attributes = {}, ...children) {
@@ -34,7 +33,7 @@ function label(text, x, y, attributes = {}) {
   return svg("text", { x, y, "font-family": FONT, "font-size": 11, ...attributes }, text);
 }
 
-/** Two to four digits that say what is known; a dash for what is not. */
+/** A number of few digits; a dash for what is not known. */
 function number(value, digits = 2) {
   if (value == null || Number.isNaN(value)) return "–";
   if (value === 0) return "0";
@@ -92,9 +91,10 @@ function markerPath(shape, x, y, r) {
   return {
     circle: `M${x - r},${y}a${r},${r} 0 1,0 ${2 * r},0a${r},${r} 0 1,0 ${-2 * r},0`,
     square: `M${x - r},${y - r}h${2 * r}v${2 * r}h${-2 * r}z`,
-    triangle: `M${x},${y - d}L${x + d},${y + r}H${x - d}z`,
-    down: `M${x},${y + d}L${x + d},${y - r}H${x - d}z`,
+    "triangle-up": `M${x},${y - d}L${x + d},${y + r}H${x - d}z`,
+    "triangle-down": `M${x},${y + d}L${x + d},${y - r}H${x - d}z`,
     diamond: `M${x},${y - d}L${x + d},${y}L${x},${y + d}L${x - d},${y}z`,
+    cross: `M${x - d},${y - r / 2}h${d - r / 2}v${-d + r / 2}h${r}v${d - r / 2}h${d - r / 2}v${r}h${-d + r / 2}v${d - r / 2}h${-r}v${-d + r / 2}h${-d + r / 2}z`,
   }[shape || "circle"];
 }
 
@@ -103,7 +103,7 @@ function dodged(series, place) {
   const seen = new Map();
   for (const s of series)
     for (const point of s.points) {
-      if (point.low == null || s.faint) continue;
+      if (point.low == null) continue;
       const key = Math.round(place(point.x));
       if (!seen.has(key)) seen.set(key, []);
       seen.get(key).push(point);
@@ -134,7 +134,7 @@ function drawAxes(spec, x, y, box, ink) {
 }
 
 function drawSeries(series, x, y, shift, ink, placed) {
-  const group = svg("g", { opacity: series.faint ? 0.75 : null });
+  const group = svg("g", { opacity: series.strength ?? null });
   const spots = series.points
     .filter((p) => Number.isFinite(p.x) && Number.isFinite(p.y))
     .map((p) => ({ px: x.to(p.x) + (shift.get(p) || 0), py: y.to(p.y), point: p, series }));

@@ -3,9 +3,10 @@
 
 const DATA = JSON.parse(document.getElementById("data").textContent);
 const PBS = ["PB90", "PB80", "PB75", "PB70", "PB60"];
+const GREY = "#8a8f96";
 const state = {
   profile: 0, tab: "overview", models: new Set(), methods: new Set(), published: true, intervals: true,
-  sort: "PB80", down: true, bestOnly: false, subject: "", cost: "nfe", board: "PB80",
+  sort: "PB80", down: true, bestOnly: false, subject: "", board: "PB80",
 };
 
 /** Rows out of columns; columns with levels hold places in a list of names. */
@@ -20,19 +21,25 @@ function unpack(table) {
     })));
 }
 
-const VIEWS = DATA.profiles.map((profile) => ({ ...profile, points: unpack(profile.points), means: unpack(profile.means), order: unpack(profile.order), commits: unpack(profile.commits), cost: unpack(profile.cost), failures: unpack(profile.failures) }));
+const PACKED = ["points", "means", "order", "commits", "cost", "failures"];
+const VIEWS = DATA.profiles.map((profile) => ({ ...profile, ...Object.fromEntries(PACKED.map((name) => [name, unpack(profile[name])])) }));
 const PUBLISHED = unpack(DATA.published.points);
-const ALL_MODELS = [...new Set([...VIEWS.flatMap((v) => v.models), ...DATA.published.models])];
-const ALL_METHODS = [...new Set([...VIEWS.flatMap((v) => v.methods), ...PUBLISHED.map((p) => p.method)])];
+const OWN_MODELS = [...new Set(VIEWS.flatMap((v) => v.models))];
+const ALL_MODELS = [...new Set([...OWN_MODELS, ...DATA.published.models])];
+const ALL_METHODS = [...new Set([...VIEWS.flatMap((v) => v.methods), ...DATA.published.board.map((row) => row.method)])];
 ALL_MODELS.forEach((m) => state.models.add(m));
 ALL_METHODS.forEach((m) => state.methods.add(m));
 
-const colorOf = (method) => DATA.colors[method] || "#777777";
-const dashOf = (model) => DASHES[Math.max(0, ALL_MODELS.indexOf(model)) % DASHES.length];
-const markerOf = (model) => MARKERS[Math.max(0, ALL_MODELS.indexOf(model)) % MARKERS.length];
-const shown = (row) => state.models.has(row.model) && state.methods.has(row.method);
-const named = (model, method) => (ALL_MODELS.length > 1 ? `${method}, ${model}` : method);
 const view = () => VIEWS[state.profile];
+const shown = (row) => state.models.has(row.model) && state.methods.has(row.method);
+const named = (model, method) => (OWN_MODELS.length > 1 ? `${method}, ${model}` : method);
+
+/** How a model and method look: the method decides hue, mark and dash, the model how strong and thick the line is. */
+function styleOf(model, method) {
+  const style = DATA.styles[method] || { color: GREY, mark: "circle", dash: "" };
+  const place = Math.max(0, OWN_MODELS.indexOf(model));
+  return { label: named(model, method), color: style.color, dash: style.dash, marker: style.mark, strength: 1 / (1 + 0.8 * place), width: Math.max(0.9, 1.9 - 0.5 * place) };
+}
 
 function missing(text) {
   return html("p", { class: "missing soft" }, text);
@@ -48,15 +55,11 @@ function groupBy(rows, key) {
   return groups;
 }
 
-function styleOf(model, method) {
-  return { label: named(model, method), color: colorOf(method), dash: dashOf(model), marker: markerOf(model) };
-}
-
 /** One series for each model and method among the rows that are switched on. */
-function seriesOf(rows, x, y, facts, extra = {}) {
+function seriesOf(rows, x, y, facts) {
   const groups = groupBy(rows.filter(shown), (row) => JSON.stringify([row.model, row.method]));
   return [...groups.values()].map((group) => ({
-    ...styleOf(group[0].model, group[0].method), ...extra,
+    ...styleOf(group[0].model, group[0].method),
     points: group
       .filter((row) => row[x] != null && row[y] != null)
       .map((row) => ({ x: row[x], y: row[y], low: state.intervals ? row.low : null, high: state.intervals ? row.high : null, facts: facts(row) }))
@@ -65,20 +68,27 @@ function seriesOf(rows, x, y, facts, extra = {}) {
 }
 
 const between = (row) => (row.low == null ? [] : [["95 % interval", `${number(row.low, 1)} – ${number(row.high, 1)}`]]);
+const scoreFact = (row) => ["score", `${number(row.score, 1)} %`];
+const speedFact = (row) => ["tokens per step", number(row.tps)];
 const curveFacts = (row) => [
-  ["setting", row.setting], ["score", `${number(row.score, 1)} %`], ...between(row),
-  ["tokens per step", number(row.tps)], ...(row.ceiling == null ? [] : [["best possible", `${number(row.ceiling, 1)} %`]]),
+  ["setting", row.setting], scoreFact(row), ...between(row), speedFact(row),
+  ...(row.ceiling == null ? [] : [["best possible", `${number(row.ceiling, 1)} %`]]),
   ...(row.n == null ? [] : [["lanes", `${row.n}${row.unscored ? `, ${row.unscored} unscored` : ""}`]]),
 ];
 
+// Labelled controls that change the state and draw the tab again.
+
 function choice(name, options, value, change) {
-  const select = html("select", { onchange: (event) => { change(event.target.value); render(); focusBack(select.id); }, id: `choose-${name.replace(/\W+/g, "-")}` }, options.map(([key, text]) => html("option", { value: key, selected: String(key) === String(value) }, text)));
-  return html("label", {}, name, select);
+  const id = `choose-${name.replace(/\W+/g, "-")}`;
+  const changed = (event) => { change(event.target.value); render(); focusBack(id); };
+  const choices = options.map(([key, text]) => html("option", { value: key, selected: String(key) === String(value) }, text));
+  return html("label", {}, name, html("select", { id, onchange: changed }, choices));
 }
 
 function check(name, key) {
-  const box = html("input", { type: "checkbox", id: `check-${key}`, checked: state[key], onchange: () => { state[key] = box.checked; render(); focusBack(box.id); } });
-  return html("label", {}, box, name);
+  const id = `check-${key}`;
+  const changed = (event) => { state[key] = event.target.checked; render(); focusBack(id); };
+  return html("label", {}, html("input", { type: "checkbox", id, checked: state[key], onchange: changed }), name);
 }
 
 function focusBack(id) {

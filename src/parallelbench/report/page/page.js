@@ -8,7 +8,7 @@ function ceilingSeries(rows) {
   return [...groups].map(([model, group]) => {
     const at = new Map(group.map((r) => [r.tps.toFixed(6), r]));
     const points = [...at.values()].sort((a, b) => a.tps - b.tps).map((r) => ({ x: r.tps, y: r.ceiling, facts: [["best possible score", `${number(r.ceiling, 1)} %`], ["tokens per step", number(r.tps)]] }));
-    return { label: groups.size > 1 ? `ceiling, ${model}` : "ceiling", color: "#8a8f96", dash: "1 3", width: 2.4, marker: "none", points };
+    return { label: groups.size > 1 ? `ceiling, ${model}` : "ceiling", color: GREY, dash: "1 3", width: 2.4, marker: "none", points };
   });
 }
 
@@ -16,7 +16,7 @@ function publishedSeries(task) {
   if (!state.published) return [];
   const rows = PUBLISHED.filter((row) => row.task === task && shown(row));
   return [...groupBy(rows, (row) => JSON.stringify([row.model, row.method, row.file])).values()].map((group) => ({
-    ...styleOf(group[0].model, group[0].method), label: `${group[0].file}, ${group[0].model} (published)`, hollow: true, faint: true, width: 1.3,
+    ...styleOf(group[0].model, group[0].method), label: `${group[0].file}, ${group[0].model} (published)`, hollow: true, strength: 0.7, width: 1.2,
     points: group.map((row) => ({ x: row.tps, y: row.score, facts: [["published score", `${number(row.score, 1)} %`], ["tokens per step", number(row.tps)]] })).sort((a, b) => a.x - b.x),
   }));
 }
@@ -43,8 +43,7 @@ function curveFigure(subject, small) {
 function closedFigure(task) {
   const closed = view().closed.find((c) => c.task === task);
   if (!closed) return null;
-  const greys = ["#0072B2", "#009E73", "#D55E00", "#CC79A7", "#E69F00", "#56B4E9"];
-  const series = closed.series.map((s, i) => ({ label: s.label, color: greys[i % greys.length], marker: MARKERS[i % MARKERS.length], points: s.points.map(([x, y]) => ({ x, y, facts: [["items a step", String(x)], ["accuracy", `${number(y, 1)} %`]] })) }));
+  const series = closed.series.map((s, i) => ({ label: s.label, color: DATA.hues[i % DATA.hues.length], marker: MARKERS[i % MARKERS.length], points: s.points.map(([x, y]) => ({ x, y, facts: [["items a step", String(x)], ["accuracy", `${number(y, 1)} %`]] })) }));
   return figure({
     title: `Closed form: ${closed.operation}, k of n one-token items a step`, legend: series,
     note: "What a model with exact marginals reaches, greedy, on the bare list without brackets and quotes; its steps are items, not tokens.",
@@ -122,7 +121,7 @@ function pbFigure() {
     title: `${key}: tokens per step at a mean score of at least ${key.slice(2)} %`, note: "Bars: the number; lines: its 95 % interval over samples.",
     draw: drawBars, x: { label: "tokens per step" },
     legend: [],
-    bars: rows.map((row) => ({ name: named(row.model, row.method), parts: [{ value: row[key], color: colorOf(row.method), low: row.intervals?.[key]?.[0], high: row.intervals?.[key]?.[1], facts: [[key, number(row[key])], ...(row.intervals?.[key] ? [["95 % interval", row.intervals[key].map((v) => number(v)).join(" – ")]] : []), ["kind", row.kind]] }] })),
+    bars: rows.map((row) => ({ name: named(row.model, row.method), parts: [{ value: row[key], color: styleOf(row.model, row.method).color, low: row.intervals?.[key]?.[0], high: row.intervals?.[key]?.[1], facts: [[key, number(row[key])], ...(row.intervals?.[key] ? [["95 % interval", row.intervals[key].map((v) => number(v)).join(" – ")]] : []), ["kind", row.kind]] }] })),
     table: () => ({ columns: ["model", "method", key, "low", "high"], rows: rows.map((r) => [r.model, r.method, r[key], r.intervals?.[key]?.[0], r.intervals?.[key]?.[1]]) }),
   });
 }
@@ -166,17 +165,23 @@ const picks = html("div", { class: "picks" });
 
 function pickButton(kind, name) {
   const on = state[kind].has(name);
-  const mark = kind === "methods" ? { color: colorOf(name), line: true } : { color: "var(--ink)", dash: dashOf(name), marker: markerOf(name) };
+  const own = OWN_MODELS.includes(name) || kind === "methods";
+  const mark = kind === "methods" ? { ...styleOf("", name), hollow: !view()?.methods.includes(name) } : { color: "var(--ink)", width: styleOf(name, "").width, hollow: !own };
   const toggle = () => { on ? state[kind].delete(name) : state[kind].add(name); render(); focusBack(`${kind}-${name}`); };
   return html("button", { type: "button", class: "pick", id: `${kind}-${name}`, "aria-pressed": String(on), onclick: toggle }, svg("svg", { width: 24, height: 14, "aria-hidden": "true" }, swatch(mark, ON_PAGE)), name);
 }
 
 function renderPicks() {
-  const all = (kind, names) => html("button", { type: "button", class: "plain-button", onclick: () => { state[kind] = new Set(state[kind].size === names.length ? [] : names); render(); } }, state[kind].size === names.length ? "none" : "all");
+  const all = (kind, names) => html("button", { type: "button", class: "plain-button", onclick: () => { state[kind] = new Set(state[kind].size === names.length ? [] : names); render(); } }, state[kind].size === names.length ? "hide all" : "show all");
   const parts = [html("span", { class: "what" }, "Methods"), ...ALL_METHODS.map((name) => pickButton("methods", name)), all("methods", ALL_METHODS)];
   if (ALL_MODELS.length > 1) parts.push(html("span", { class: "what" }, "Models"), ...ALL_MODELS.map((name) => pickButton("models", name)), all("models", ALL_MODELS));
   picks.replaceChildren(...parts);
   picks.hidden = !ALL_METHODS.length || ["traces", "runs", "map"].includes(state.tab);
+}
+
+function notesBox() {
+  if (!DATA.notes.length) return null;
+  return html("div", { class: "notes", role: "note" }, "What is missing, and what to know:", html("ul", {}, DATA.notes.map((note) => html("li", {}, note))));
 }
 
 function render() {
@@ -187,7 +192,8 @@ function render() {
   renderPicks();
   const empty = !VIEWS.length && !WITHOUT_LANES.has(state.tab);
   const parts = empty ? [missing("These directories hold no lanes, so there is nothing to show here: pb run makes them.")] : draw();
-  panel.replaceChildren(...parts.filter((part) => part != null));
+  const notes = state.tab === TABS[0][0] ? notesBox() : null;
+  panel.replaceChildren(...[notes, ...parts].filter((part) => part != null));
   panel.setAttribute("aria-labelledby", `tab-${state.tab}`);
   for (const [id] of TABS) {
     const tab = document.getElementById(`tab-${id}`);
@@ -225,9 +231,8 @@ function begin() {
   theme(dark.matches ? "dark" : "light");
   const button = html("button", { type: "button", id: "theme", onclick: () => { theme(document.documentElement.dataset.theme === "dark" ? "light" : "dark"); render(); } }, "light / dark");
   const profile = VIEWS.length > 1 ? choice("profile", VIEWS.map((v, i) => [i, `${v.name} (${v.counts.lanes.toLocaleString("en")} lanes)`]), 0, (v) => (state.profile = Number(v))) : null;
-  const notes = DATA.notes.length ? html("div", { class: "notes", role: "note" }, "What is missing or to be known:", html("ul", {}, DATA.notes.map((note) => html("li", {}, note)))) : null;
   document.body.append(
-    html("header", {}, html("div", { class: "top" }, html("h1", {}, DATA.title), html("div", { class: "controls" }, profile, button)), html("p", { class: "soft" }, DATA.subtitle), notes, tabList(), picks),
+    html("header", {}, html("div", { class: "top" }, html("h1", {}, DATA.title), html("div", { class: "controls" }, profile, button)), html("p", { class: "soft" }, DATA.subtitle), tabList(), picks),
     html("main", {}, panel),
     html("footer", {}, `Made by pb report, ParallelBench ${DATA.version}. This page is one file and fetches nothing.`), tip);
   const asked = location.hash.slice(1);

@@ -19,12 +19,14 @@ function gapFigure(rows, every, task) {
     const best = { x: row.oracle_tps, y: row.oracle_score, facts: [["oracle of its settings", ""], ["score", `${number(row.oracle_score, 1)} %`], ["tokens per step", number(row.oracle_tps)]] };
     return [{ ...style, dash: "2 3", marker: "none", label: "", points: [fixed, best] }, { ...style, line: false, size: 4.5, points: [fixed] }, { ...style, label: `${style.label}, oracle`, line: false, hollow: true, size: 4.5, points: [best] }];
   });
-  for (const row of every) series.push({ label: named("oracle of all methods", row.model), color: "#8a8f96", line: false, marker: "diamond", size: 5.5, points: [{ x: row.tps, y: row.score, facts: [["score", `${number(row.score, 1)} %`], ["tokens per step", number(row.tps)]] }] });
+  for (const row of every) series.push({ label: named("oracle of all methods", row.model), color: GREY, line: false, marker: "diamond", size: 5.5, points: [{ x: row.tps, y: row.score, facts: [["score", `${number(row.score, 1)} %`], ["tokens per step", number(row.tps)]] }] });
+  const scores = series.flatMap((s) => s.points.map((p) => p.y));
+  const lowest = Math.max(0, 10 * Math.floor((Math.min(...scores, 100) - 10) / 10));
   const columns = ["model", "method", "task", "setting", "score", "tps", "oracle_score", "oracle_tps", "share"];
   return figure({
     title: `Oracle gap: ${task === MEAN ? "mean over tasks" : task}`, height: 380, series, draw: drawPoints,
     note: "Filled: the best single setting of a method; hollow: the cheapest setting of each sample that reaches its best score; grey diamond: the same, over all methods.",
-    x: { label: "tokens per step", scale: "log2" }, y: { label: "score, %", min: 0, max: 100 },
+    x: { label: "tokens per step", scale: "log2" }, y: { label: "score, %", min: lowest, max: 100 },
     table: () => ({ columns, rows: rows.map((row) => columns.map((c) => row[c])) }),
   });
 }
@@ -35,7 +37,7 @@ function shareFigure(rows, task) {
     title: `Share of its own oracle's speed that one setting realises: ${task === MEAN ? "mean over tasks" : task}`,
     note: "What a method would gain if it knew the right setting for every sample is the rest up to 100 %.", legend: [],
     draw: drawBars, x: { label: "% of the oracle's tokens per step" },
-    bars: sorted.map((row) => ({ name: named(row.model, row.method), parts: [{ value: percent(row.share), color: colorOf(row.method), facts: [["share", `${number(percent(row.share), 1)} %`], ["best single setting", row.setting]] }] })),
+    bars: sorted.map((row) => ({ name: named(row.model, row.method), parts: [{ value: percent(row.share), color: styleOf(row.model, row.method).color, facts: [["share", `${number(percent(row.share), 1)} %`], ["best single setting", row.setting]] }] })),
     table: () => ({ columns: ["model", "method", "kind", "share"], rows: sorted.map((r) => [r.model, r.method, r.kind, r.share]) }),
   });
 }
@@ -52,8 +54,6 @@ function renderOracle() {
 
 // ------------------------------------------------------------------------------------------------------ task map
 
-const CATEGORY_COLORS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00"];
-
 function renderMap() {
   const rows = view().map;
   const measured = rows.filter((row) => row.parallelizability != null);
@@ -61,7 +61,7 @@ function renderMap() {
   const flat = rows.every((row) => row.order_preference == null);
   const categories = [...new Set(rows.map((row) => row.task.split("/")[0]))];
   const series = categories.map((category, i) => ({
-    label: category, color: CATEGORY_COLORS[i % CATEGORY_COLORS.length], line: false, marker: MARKERS[i % MARKERS.length], size: 4.5,
+    label: category, color: DATA.hues[i % DATA.hues.length], line: false, marker: MARKERS[i % MARKERS.length], size: 4.5,
     points: rows.filter((row) => row.task.split("/")[0] === category && row.parallelizability != null && (flat || row.order_preference != null)).map((row) => ({
       x: row.parallelizability, y: flat ? categories.length - i : row.order_preference, name: flat ? null : row.task.split("/").at(-1),
       facts: [["task", row.task], ["parallelizability", number(row.parallelizability)], ["order preference", number(row.order_preference, 3)], ["averaged over", `${row.models} models, ${row.methods} methods`]],
@@ -76,18 +76,17 @@ function renderMap() {
 
 function parallelBars(rows, table) {
   const categories = [...new Set(rows.map((row) => row.task.split("/")[0]))];
-  const colored = (row) => CATEGORY_COLORS[categories.indexOf(row.task.split("/")[0]) % CATEGORY_COLORS.length];
+  const colored = (row) => DATA.hues[categories.indexOf(row.task.split("/")[0]) % DATA.hues.length];
   const sorted = [...rows].sort((a, b) => b.parallelizability - a.parallelizability);
   return figure({
     title: "Parallelizability of the tasks", note: "Mean k weighted by the score it gets, averaged over models and methods with a fixed number of tokens a step.",
-    legend: categories.map((name, i) => ({ label: name, color: CATEGORY_COLORS[i % CATEGORY_COLORS.length], square: true })), draw: drawBars, x: { label: "parallelizability, tokens a step" }, table,
+    legend: categories.map((name, i) => ({ label: name, color: DATA.hues[i % DATA.hues.length], square: true })), draw: drawBars, x: { label: "parallelizability, tokens a step" }, table,
     bars: sorted.map((row) => ({ name: row.task, parts: [{ value: row.parallelizability, color: colored(row), facts: [["parallelizability", number(row.parallelizability)], ["methods", String(row.methods)]] }] })),
   });
 }
 
 // ------------------------------------------------------------------------------------------------------ failures
 
-const KIND_COLORS = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#B8A800", "#7b6fb0"];
 
 /** Share of the lanes of a setting that show each kind, over the chosen tasks. */
 function kindShares(rows, sizes, kinds) {
@@ -109,9 +108,9 @@ function renderFailures() {
   const rows = v.failures.filter(within);
   const counts = groupBy(rows, (row) => row.failure);
   const ranked = [...counts].map(([kind, group]) => [kind, group.reduce((sum, row) => sum + row.lanes, 0)]).sort((a, b) => b[1] - a[1]).map(([kind]) => kind);
-  const kinds = [...ranked.slice(0, KIND_COLORS.length), ...(ranked.length > KIND_COLORS.length ? [null] : [])];
+  const kinds = [...ranked.slice(0, DATA.hues.length), ...(ranked.length > DATA.hues.length ? [null] : [])];
   const nameOf = (kind) => kind ?? "further kinds";
-  const colored = (i) => (kinds[i] === null ? "#9a9fa6" : KIND_COLORS[i]);
+  const colored = (i) => (kinds[i] === null ? GREY : DATA.hues[i]);
   const settings = groupBy(v.points.filter(within), (row) => JSON.stringify([row.model, row.setting]));
   const bars = [...settings].map(([key, points]) => {
     const [model, setting] = JSON.parse(key);
@@ -164,8 +163,8 @@ function commitFigure(method, task) {
   const groups = [...groupBy(rows, (row) => JSON.stringify([row.model, row.setting]))];
   const series = groups.map(([key, group], i) => {
     const [model, setting] = JSON.parse(key);
-    const [r, g, b] = ramp((i / Math.max(1, groups.length - 1)) * 0.85);
-    return { label: named(model, setting.split(":")[1] || setting), color: `rgb(${r},${g},${b})`, dash: dashOf(model), size: 2.2, points: group.map((row) => ({ x: row.step + 1, y: row.commits, facts: [["step", String(row.step + 1)], ["tokens decided", number(row.commits)], ["lanes that made it", String(row.lanes)]] })) };
+    const [r, g, b] = ramp(0.3 + (i / Math.max(1, groups.length - 1)) * 0.55);
+    return { label: named(model, setting.split(":")[1] || setting), color: `rgb(${r},${g},${b})`, width: styleOf(model, method).width, size: 2.2, points: group.map((row) => ({ x: row.step + 1, y: row.commits, facts: [["step", String(row.step + 1)], ["tokens decided", number(row.commits)], ["lanes that made it", String(row.lanes)]] })) };
   });
   return figure({
     title: `Tokens decided in each step: ${method}, ${task}`, note: "Mean over the lanes that made so many steps.", legend: series, height: 340, series, draw: drawPoints,

@@ -33,10 +33,18 @@ function visible(text) {
   return text.replace(/^ +| +$/g, (blanks) => "␣".repeat(blanks.length)).replace(/\n/g, "⏎") || "∅";
 }
 
+const PALE = [222, 235, 247];
+const DEEP = [8, 69, 148];
+
+/** Steps on a scale of many hues; probabilities on one from pale to deep, as in the terminal. */
+function colorOfShare(share) {
+  return state.colorBy === "step" ? ramp(share) : PALE.map((v, i) => Math.round(v + (DEEP[i] - v) * Math.max(0, Math.min(1, share))));
+}
+
 function colorOfCell(cell, trace) {
   const share = state.colorBy === "step" ? (cell.step - 1) / Math.max(1, trace.steps.length - 1) : cell.confidence;
   if (share == null) return null;
-  const [r, g, b] = ramp(share);
+  const [r, g, b] = colorOfShare(share);
   return { back: `rgb(${r},${g},${b})`, text: 0.299 * r + 0.587 * g + 0.114 * b > 140 ? "#111111" : "#ffffff" };
 }
 
@@ -66,7 +74,7 @@ function pane(trace) {
   let [current, picked] = [0, null];
   const tokens = Array.from({ length: trace.length }, (_, position) => html("button", { type: "button", class: "token", tabindex: position ? -1 : 0, onclick: () => pick(position) }));
   const canvas = html("div", { class: "canvas", role: "group", "aria-label": "canvas; arrow keys walk its tokens" }, tokens);
-  const status = html("p", { class: "note" });
+  const status = html("p", { class: "note status" });
   const detail = html("div", { class: "detail", "aria-live": "polite" });
   const ending = html("div", {});
   canvas.addEventListener("keydown", (event) => {
@@ -88,8 +96,8 @@ function pane(trace) {
     const left = frames[current].filter((cell) => cell.piece === undefined).length;
     const event = trace.steps[current - 1];
     const taken = event ? (event.again || []).length + (event.before || []).length : 0;
-    status.textContent = `After ${current} of ${trace.steps.length} forwards: ${left} masked${event ? `, ${event.set.length} decided now${taken ? `, ${taken} masked again` : ""}` : ""}.`;
-    detail.replaceChildren(...(picked === null ? [] : detailOf(trace, frames[current][picked], picked)));
+    status.textContent = `After ${current} of ${trace.steps.length} forwards: ${left} masked${event ? `, ${event.set.length} decided now${taken ? `, ${taken} taken back` : ""}` : ""}${event?.distance == null ? "" : `; ${event.distance} token${event.distance === 1 ? "" : "s"} away from a correct answer`}.`;
+    detail.replaceChildren(...(picked === null ? [] : detailOf(trace, frames[current][picked], picked, current)));
     ending.hidden = current < trace.steps.length;
   };
   ending.append(...endingOf(trace));
@@ -99,25 +107,24 @@ function pane(trace) {
 
 function endingOf(trace) {
   const score = trace.score == null ? "unscored" : `score ${number(100 * trace.score, 1)} %`;
-  return [html("p", { class: "note" }, `Finished: ${score}${trace.why ? `, ${trace.why}` : ""}${trace.error ? `; error: ${trace.error}` : ""}. Lane ${trace.id}.`), html("div", { class: "texts", tabindex: 0, role: "region", "aria-label": "the text" }, trace.text || "(no text)")];
+  return [html("p", { class: "note" }, `Finished: ${score}${trace.why ? `, ${trace.why}` : ""}${trace.error ? `; error: ${trace.error}` : ""}. Lane ${trace.id}.${trace.note ? ` ${trace.note}` : ""}`), html("div", { class: "texts", tabindex: 0, role: "region", "aria-label": "the text" }, trace.text || "(no text)")];
 }
 
-/** Beliefs about one position: the model's and the ideal denoiser's probabilities, side by side. */
-function detailOf(trace, cell, position) {
-  const parts = [html("p", { class: "note" }, describeCell(cell, position))];
-  const belief = cell.step ? (trace.steps[cell.step - 1].beliefs || {})[position] : null;
-  if (!belief) return parts;
-  for (const [name, list] of [["model", belief.model], ["ideal denoiser", belief.ideal]]) {
-    if (!list) continue;
-    const rows = list.flatMap(([piece, p]) => {
-      const bar = html("i");
-      bar.style.width = `${Math.round(100 * p)}%`;
-      return [html("span", { class: "mono" }, visible(piece)), html("span", { class: "bar" }, bar), html("span", { class: "num" }, number(p, 3))];
-    });
-    parts.push(html("h4", {}, `${name}, in step ${cell.step}`), html("div", { class: "bars-beside" }, rows));
-  }
-  if (belief.off) parts.push(html("p", { class: "note" }, "The canvas fits no correct answer; the ideal denoiser tells of the nearest one that does."));
+/** What was thought likely at one position, by the model and by the ideal denoiser: in this step, or when it was decided. */
+function detailOf(trace, cell, position, current) {
+  const parts = [html("p", { class: "note" }, `${describeCell(cell, position)}.`)];
+  const step = [current, cell.step].find((s) => s && trace.steps[s - 1].beliefs[position]);
+  if (!step) return [...parts, html("p", { class: "note" }, "What was thought likely here is not in this page.")];
+  const belief = trace.steps[step - 1].beliefs[position];
+  const columns = [["the model", belief.model], ["exact marginals of the correct answers", belief.ideal]].filter(([, list]) => list);
+  parts.push(html("div", { class: "two" }, columns.map(([name, list]) => html("div", {}, html("h4", {}, `Step ${step}: ${name}`), html("div", { class: "bars-beside" }, list.flatMap(([piece, p]) => probabilityRow(piece, p)))))));
   return parts;
+}
+
+function probabilityRow(piece, p) {
+  const bar = html("i");
+  bar.style.width = `${Math.round(100 * p)}%`;
+  return [html("span", { class: "mono" }, visible(piece)), html("span", { class: "bar" }, bar), html("span", { class: "num" }, number(p, 3))];
 }
 
 function goTo(step) {
@@ -159,7 +166,7 @@ function playerKeys(event) {
 
 function rampKey() {
   const bar = html("span", { class: "ramp", "aria-hidden": "true" });
-  bar.style.background = `linear-gradient(90deg, ${[0, 0.25, 0.5, 0.75, 1].map((s) => `rgb(${ramp(s).join(",")})`).join(",")})`;
+  bar.style.background = `linear-gradient(90deg, ${[0, 0.25, 0.5, 0.75, 1].map((s) => `rgb(${colorOfShare(s).join(",")})`).join(",")})`;
   const [low, high] = state.colorBy === "step" ? ["first step", "last step"] : ["confidence 0", "1"];
   return html("p", { class: "note" }, low, " ", bar, " ", high, ". Dashed box: masked; red line: a token was taken back here; outlined: decided in this step. Press a token for what was believed about it. Keys: space plays, arrows step.");
 }
