@@ -39,6 +39,6 @@ def chosen_traces(frame: pd.DataFrame, samples: int) -> Entry:
 def _of_task(part: pd.DataFrame, samples: int) -> Iterator[pd.DataFrame]:
     """Lanes of the first samples under each method's middle setting."""
     first = sorted(part["sample_index"].unique())[:samples]
-    for _, lanes in part.groupby(["profile", "model", "method"], sort=True):
+    for _, lanes in part[part["sample_index"].isin(first)].groupby(["profile", "model", "method"], sort=True):
         settings = sorted(lanes["setting"].unique(), key=natural_key)
-        yield lanes[lanes["sample_index"].isin(first) & (lanes["setting"] == settings[len(settings) // 2])]
+        yield lanes[lanes["setting"] == settings[len(settings) // 2]]

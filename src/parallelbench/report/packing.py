@@ -10,6 +10,8 @@ from parallelbench.report.plain import plain
 
 DIGITS = 4
 """Decimals of a number on the page."""
+TEXTS = frozenset({"group", "model", "method", "setting", "kind", "task", "failure", "file"})
+"""Columns that hold names; all others hold numbers."""
 LONGEST = 4000
 """Characters of a text on the page."""
 
@@ -41,7 +43,7 @@ def pack(table: pd.DataFrame, columns: Sequence[str]) -> dict[str, Any]:
     levels: dict[str, list[str]] = {}
     for name in columns:
         values = table[name] if name in table else pd.Series([None] * len(table), dtype=object)
-        if pd.api.types.is_numeric_dtype(values) or values.isna().all():
+        if name not in TEXTS:
             packed[name] = [short(value) for value in values.tolist()]
             continue
         codes, names = pd.factorize(values)

@@ -295,7 +295,11 @@ function save(name, blob) {
   setTimeout(() => URL.revokeObjectURL(link.href), 10000);
 }
 
-const asText = (node) => new XMLSerializer().serializeToString(node);
+/** A drawing as a file's text, in the colours of paper even when the page is dark. */
+function asText(node) {
+  const text = new XMLSerializer().serializeToString(node);
+  return Object.entries(FOR_DARK).reduce((found, [paper, dark]) => found.replaceAll(dark, paper), text);
+}
 
 function savePng(name, root) {
   const image = new Image();

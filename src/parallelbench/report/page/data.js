@@ -34,11 +34,14 @@ const view = () => VIEWS[state.profile];
 const shown = (row) => state.models.has(row.model) && state.methods.has(row.method);
 const named = (model, method) => (OWN_MODELS.length > 1 ? `${method}, ${model}` : method);
 
+const FOR_DARK = { "#555555": "#b2b2b2" }; // the one hue that would sink into a dark page
+const isDark = () => document.documentElement.dataset.theme === "dark";
+
 /** How a model and method look: the method decides hue, mark and dash, the model how strong and thick the line is. */
 function styleOf(model, method) {
   const style = DATA.styles[method] || { color: GREY, mark: "circle", dash: "" };
   const place = Math.max(0, OWN_MODELS.indexOf(model));
-  return { label: named(model, method), color: style.color, dash: style.dash, marker: style.mark, strength: 1 / (1 + 0.8 * place), width: Math.max(0.9, 1.9 - 0.5 * place) };
+  return { label: named(model, method), color: isDark() ? FOR_DARK[style.color] || style.color : style.color, dash: style.dash, marker: style.mark, strength: 1 / (1 + 0.8 * place), width: Math.max(0.9, 1.9 - 0.5 * place) };
 }
 
 function missing(text) {
