@@ -5,7 +5,18 @@ from typing import Annotated
 import typer
 
 from parallelbench import __version__
-from parallelbench.cli import catalogue, conformance, frequencies, leaderboard, models, report, run, score, theory
+from parallelbench.cli import (
+    catalogue,
+    conformance,
+    frequencies,
+    leaderboard,
+    models,
+    report,
+    run,
+    score,
+    theory,
+    trace,
+)
 from parallelbench.cli.output import faults_told
 
 app = typer.Typer(
@@ -38,6 +49,7 @@ app.command("list")(catalogue.list_)
 app.command()(catalogue.show)
 app.command()(leaderboard.leaderboard)
 app.command()(report.report)
+app.command()(trace.trace)
 app.command()(score.score)
 app.command()(frequencies.frequencies)
 app.command("export-chat")(catalogue.export_chat)

@@ -142,6 +142,7 @@ def _runs(directory: Path) -> Iterator[Entry]:
     """The runs of a directory as the page tells them."""
     with Store(directory) as store:
         lanes = store.frame(("run_id",))["run_id"].value_counts()
+        spent = store.executions()
         for run in store.runs():
             yield {
                 "directory": told(directory),
@@ -151,7 +152,14 @@ def _runs(directory: Path) -> Iterator[Entry]:
                 "lanes": int(lanes.get(run["run_id"], 0)),
                 "settings": _plain(run["settings"]),
                 "about": _plain(run["about"]),
+                "executed": _spent([row for row in spent if row["run_id"] == run["run_id"]]),
             }
+
+
+def _spent(rows: Sequence[Entry]) -> Entry | None:
+    """What the processes of a run spent together; None where no record was kept."""
+    names = ("forwards_counted", "forwards_executed", "calls", "model_seconds")
+    return {name: sum(row[name] for row in rows) for name in names} if rows else None
 
 
 def _plain(value: Any) -> Any:

@@ -58,11 +58,15 @@ function describeCell(cell, position) {
   return parts.join(", ");
 }
 
-function paint(node, cell, position, trace) {
+/** Draw a cell; a masked one holds its final token unseen, so that nothing moves when it is filled. */
+function paint(node, cell, position, trace, final) {
   const colors = cell.piece !== undefined && !cell.given ? colorOfCell(cell, trace) : null;
-  const kinds = ["token", cell.piece === undefined && "masked", cell.given && "given", cell.again && "again", cell.now && "now"];
-  node.className = kinds.filter(Boolean).join(" ");
-  node.textContent = cell.piece === undefined ? (cell.again ? "↺" : "\u00a0") : visible(cell.piece);
+  const masked = cell.piece === undefined;
+  const kinds = ["token", masked && "masked", cell.given && "given", cell.again && "again", cell.now && "now"];
+  const text = masked ? final : cell.piece;
+  const special = /^<(eos|pad|mask)>$/.exec(text || "");
+  node.className = [...kinds, special && "special"].filter(Boolean).join(" ");
+  node.textContent = special ? special[1] : visible(text ?? " ");
   node.style.background = colors ? colors.back : "";
   node.style.color = colors ? colors.text : "";
   node.setAttribute("aria-label", describeCell(cell, position));
@@ -91,7 +95,7 @@ function pane(trace) {
   };
   const show = (step) => {
     current = Math.min(step, trace.steps.length);
-    frames[current].forEach((cell, position) => paint(tokens[position], cell, position, trace));
+    frames[current].forEach((cell, position) => paint(tokens[position], cell, position, trace, frames.at(-1)[position].piece));
     tokens.forEach((token, position) => token.setAttribute("aria-pressed", String(position === picked)));
     const left = frames[current].filter((cell) => cell.piece === undefined).length;
     const event = trace.steps[current - 1];
