@@ -10,9 +10,11 @@ from parallelbench.cli import (
     compare,
     conformance,
     export,
+    figures,
     frequencies,
     leaderboard,
     models,
+    report,
     run,
     score,
     theory,
@@ -50,6 +52,8 @@ app.command("list")(catalogue.list_)
 app.command()(catalogue.show)
 app.command()(leaderboard.leaderboard)
 app.command()(compare.compare)
+app.command()(report.report)
+app.command()(figures.figures)
 app.command()(trace.trace)
 app.command()(export.export)
 app.command()(score.score)

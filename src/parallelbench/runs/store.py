@@ -305,7 +305,7 @@ class Store:
         frame = pd.DataFrame.from_records(list(map(tuple, rows)), columns=columns, coerce_float=True)
         for name in extra:
             if name in _JSON:
-                frame[name] = pd.Series([v if v is None else json.loads(v) for v in frame[name]], dtype=object)
+                frame[name] = pd.Series([json.loads(v) if isinstance(v, str) else None for v in frame[name]], dtype=object)
         return frame
 
 
