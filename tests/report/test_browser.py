@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from report.pages import EVIL, hostile_run, small_run, trace
 from parallelbench.cli.report_page import Wanted, make_page
 from parallelbench.report.traces import trace_page
+from report.pages import EVIL, hostile_run, small_run, trace
 
 CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = [
