@@ -144,6 +144,15 @@ class IdealDenoiser:
         known = self._known(prompt.numpy())
         return known.conditionals(region.numpy(), self.spec.mask_id, np.arange(len(region))).distance
 
+    def marginals(self, prompt: Sequence[int], region: Sequence[int]) -> Conditionals:
+        """Exact probabilities at the masked positions of a region given its visible tokens, without noise.
+
+        Raises:
+            UsageError: the prompt belongs to no known sample, or its task has no listed answers.
+        """
+        ids = _ids(region)
+        return self._known(_ids(prompt)).conditionals(ids, self.spec.mask_id, (ids == self.spec.mask_id).nonzero()[0])
+
     def policy(
         self, prompt: Int[Tensor, " P"], region: Int[Tensor, " G"], steps: int, temperature: float
     ) -> Bool[Tensor, " G"]:

@@ -1,0 +1,61 @@
+"""Mean curves over groups of tasks (all of them, a category) with intervals."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from parallelbench.analysis.bootstrap import Resampled, interval, resample
+from parallelbench.analysis.curves import lanes, mean_curve, summarise
+
+EVERYTHING = "all tasks"
+
+
+def task_groups(tasks: Sequence[str]) -> dict[str, list[str]]:
+    """All tasks, then those of each category (the part of a name before the slash), in the order given."""
+    groups: dict[str, list[str]] = {EVERYTHING: list(tasks)} if tasks else {}
+    for task in tasks:
+        groups.setdefault(task.split("/")[0], []).append(task)
+    return groups
+
+
+def group_curves(
+    frame: pd.DataFrame, groups: Mapping[str, Sequence[str]], bootstrap: int = 1000, seed: int = 0
+) -> pd.DataFrame:
+    """The mean curve of every group of tasks, as `curves.mean_curve` has it, with intervals of the mean score.
+
+    Args:
+        frame: one row a finished lane.
+        groups: names of tasks by name of the group.
+        bootstrap: resamples of samples within tasks; 0 leaves the intervals out.
+        seed: of the resamples.
+
+    Returns:
+        The columns of `mean_curve`, with `group`, and `low` and `high` (percent; NaN without intervals).
+
+    Raises:
+        UsageError: lanes that may not be averaged together (see `curves.lanes`).
+    """
+    table = lanes(frame)
+    measured = summarise(table)
+    curves = [
+        mean_curve(measured[measured["task"].isin(list(tasks))]).assign(group=name) for name, tasks in groups.items()
+    ]
+    if not curves:
+        return mean_curve(measured).assign(group="", low=float("nan"), high=float("nan"))
+    result = pd.concat(curves, ignore_index=True).assign(low=float("nan"), high=float("nan"))
+    if bootstrap:
+        scored = measured[measured["score"].notna()].groupby("model")["task"].unique()
+        for (model, method), rows in result.groupby(["model", "method"]):
+            part = table[(table["model"] == model) & (table["method"] == method)]
+            settings = [str(setting) for setting in part["setting"].unique()]
+            draws = resample(part, settings, bootstrap, seed)
+            for index, row in rows.iterrows():
+                tasks = sorted(set(groups[str(row["group"])]) & set(scored[model]))
+                result.loc[index, ["low", "high"]] = _interval(draws, tasks, settings.index(str(row["setting"])))
+    return result
+
+
+def _interval(draws: Resampled, tasks: list[str], column: int) -> list[Any]:
+    score, _ = draws.mean(tasks, [column])
+    return interval(score[:, 0])

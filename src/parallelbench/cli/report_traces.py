@@ -1,0 +1,44 @@
+"""The lanes whose decoding the page replays, with their tokens as texts."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from parallelbench.analysis.curves import natural_key
+from parallelbench.report.traces import trace_view
+from parallelbench.runs.trace import trace_stored
+
+Entry = dict[str, Any]
+QUICK = ("ideal",)
+"""Models that decode a lane again in no time; the others' lanes are rebuilt from the store."""
+ORDER = ("task", "sample", "model", "profile", "setting")
+
+
+def chosen_traces(frame: pd.DataFrame, samples: int) -> Entry:
+    """The first samples of every task, each under the middle setting of every method.
+
+    Args:
+        frame: Lanes of any profile, with the columns `commit_step` and `directory`.
+        samples: How many a task; 0 for none.
+    """
+    lanes = frame[frame["commit_step"].notna() & (frame["nfe"] > 0)]
+    if lanes.empty or not samples:
+        why = "No trace was asked for: --traces says how many samples a task." if not samples else "No lane has steps."
+        return {"lanes": [], "samples": {}, "why": why}
+    kept = pd.concat([part for _, part in lanes.groupby("task", sort=True) for part in _of_task(part, samples)])
+    traces = [
+        trace_stored(Path(str(lane.directory)), str(lane.lane_id), str(lane.model).partition(":")[0] in QUICK)
+        for lane in kept.itertuples()
+    ]
+    traces.sort(key=lambda trace: natural_key("\n".join(trace["lane"][name] for name in ORDER)))
+    return trace_view(traces)
+
+
+def _of_task(part: pd.DataFrame, samples: int) -> Iterator[pd.DataFrame]:
+    """Lanes of the first samples under each method's middle setting."""
+    first = sorted(part["sample_index"].unique())[:samples]
+    for _, lanes in part[part["sample_index"].isin(first)].groupby(["profile", "model", "method"], sort=True):
+        settings = sorted(lanes["setting"].unique(), key=natural_key)
+        yield lanes[lanes["setting"] == settings[len(settings) // 2]]
