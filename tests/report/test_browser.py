@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from report.pages import EVIL, hostile_run, small_run, trace
 from parallelbench.cli.report_page import Wanted, make_page
 from parallelbench.report.traces import trace_page
+from report.pages import EVIL, hostile_run, small_run, trace
 
 CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = [
@@ -281,7 +281,10 @@ def test_the_policy_lets_nothing_in_or_out(browser, pages):
                 script.textContent = "window.hacked = true";
                 document.body.append(script);
                 const image = new Image();
-                const loaded = new Promise((end) => { image.onload = () => end("yes"); image.onerror = () => end("no"); });
+                const loaded = new Promise((end) => {
+                    image.onload = () => end("yes");
+                    image.onerror = () => end("no");
+                });
                 image.src = address;
                 return [window.hacked === undefined, await loaded, await fetch(address).then(() => "yes", () => "no")];
             }""",

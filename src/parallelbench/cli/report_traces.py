@@ -1,14 +1,19 @@
 """The lanes whose decoding the page replays, with their tokens as texts."""
 
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from parallelbench.analysis.curves import natural_key
+from parallelbench.errors import UsageError
+from parallelbench.models.base import Tokenizer
+from parallelbench.models.families.load import checkpoint_tokenizer, is_checkpoint
+from parallelbench.models.registry import load_denoiser
 from parallelbench.report.traces import trace_view
-from parallelbench.runs.trace import trace_stored
+from parallelbench.runs.trace import Trace, trace_stored
 
 Entry = dict[str, Any]
 QUICK = ("ideal",)
@@ -32,6 +37,8 @@ def chosen_traces(frame: pd.DataFrame, samples: int) -> Entry:
         trace_stored(Path(str(lane.directory)), str(lane.lane_id), str(lane.model).partition(":")[0] in QUICK)
         for lane in kept.itertuples()
     ]
+    for trace in traces:
+        trace["texts"] = trace["texts"] or _texts(trace)
     traces.sort(key=lambda trace: natural_key("\n".join(trace["lane"][name] for name in ORDER)))
     return trace_view(traces)
 
@@ -42,3 +49,18 @@ def _of_task(part: pd.DataFrame, samples: int) -> Iterator[pd.DataFrame]:
     for _, lanes in part[part["sample_index"].isin(first)].groupby(["profile", "model", "method"], sort=True):
         settings = sorted(lanes["setting"].unique(), key=natural_key)
         yield lanes[lanes["setting"] == settings[len(settings) // 2]]
+
+
+def _texts(trace: Trace) -> dict[str, str]:
+    """Texts of the tokens of a trace that was rebuilt from the store, as far as the model's tokenizer is at hand."""
+    ids = set(trace["tokens"]) | {revision["token"] for revision in trace["revisions"]}
+    try:
+        tokenizer = _tokenizer(trace["lane"]["model"])
+        return {str(token): tokenizer.decode([token]) for token in ids}
+    except (UsageError, IndexError):  # another model by the same name now: its numbers are shown
+        return {}
+
+
+@lru_cache
+def _tokenizer(model: str) -> Tokenizer:
+    return checkpoint_tokenizer(model) if is_checkpoint(model) else load_denoiser(model).tokenizer
