@@ -7,7 +7,10 @@ import typer
 from parallelbench import __version__
 from parallelbench.cli import (
     catalogue,
+    compare,
     conformance,
+    export,
+    figures,
     frequencies,
     leaderboard,
     models,
@@ -48,8 +51,11 @@ app.command()(run.run)
 app.command("list")(catalogue.list_)
 app.command()(catalogue.show)
 app.command()(leaderboard.leaderboard)
+app.command()(compare.compare)
 app.command()(report.report)
+app.command()(figures.figures)
 app.command()(trace.trace)
+app.command()(export.export)
 app.command()(score.score)
 app.command()(frequencies.frequencies)
 app.command("export-chat")(catalogue.export_chat)

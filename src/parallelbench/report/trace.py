@@ -98,10 +98,8 @@ def _canvas(
     canvas, new, gone = Text(), set(step["committed"]), set(step["remasked"])
     for j, token in enumerate(step["tokens"]):
         if token is not None:
-            style = _color(trace, since.get(j), look)
-            canvas.append(
-                _marked(_word(trace, token), j, new, NEW, look), f"bold reverse {style}" if j in new else style
-            )
+            style = ("bold reverse " if j in new else "") + _color(trace, since.get(j), look)
+            canvas.append(_marked(_word(trace, token), j, new, NEW, look), style)
         elif j in gone and before[j] is not None:
             canvas.append(_marked(_word(trace, before[j]), j, gone, GONE, look), f"strike {RED}")
         else:
@@ -152,10 +150,14 @@ def _told(trace: Trace, step: Step, look: Look) -> list[Text]:
     if step["confidence"] is None or not step["committed"]:
         return []
     sure = step["confidence"]
-    order = sorted(step["committed"], key=lambda j: (2.0 if sure[j] is None else sure[j], j))
+    ends = {(trace["special"] or {}).get(name) for name in ("eos", "pad")}
+    told = [j for j in step["committed"] if look.everything or step["tokens"][j] not in ends]
+    order = sorted(told, key=lambda j: (2.0 if sure[j] is None else sure[j], j))
     if look.everything:
         return [_all_of(trace, step, j) for j in order]
     parts = [_both(trace, step, j) for j in order[:SHOWN]]
+    if not parts:
+        return []
     more = f"  and {len(order) - SHOWN} surer" if len(order) > SHOWN else ""
     return [Text("  ".join(parts) + more, "dim")]
 

@@ -8,13 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from parallelbench.decoding import Lane, Trajectory, decode, parse_method
+from parallelbench.decoding import Lane, Method, decode, parse_method
 from parallelbench.decoding.proposal import PREFILLED, UNDECIDED, Proposal
 from parallelbench.errors import UsageError
 from parallelbench.models.base import Denoiser
 from parallelbench.models.ideal import IdealDenoiser, Special
 from parallelbench.models.registry import load_denoiser
-from parallelbench.runs.plan import Plan, PlannedLane, Problem, RunSettings, problems
+from parallelbench.runs.plan import Plan, Problem, RunSettings, problems
 from parallelbench.runs.store import Store
 from parallelbench.runs.work import Worker
 
@@ -90,12 +90,8 @@ class Recorder:
         at: dict[int, dict[int, float]] = {}
         for position, token, probability in zip(found.position, found.token, found.probability, strict=True):
             at.setdefault(int(position), {})[int(token)] = float(probability)
-        best = {
-            place: [
-                [token, _rounded(p)] for token, p in sorted(of.items(), key=lambda item: (-item[1], item[0]))[:BEST]
-            ]
-            for place, of in at.items()
-        }
+        ranked = {place: sorted(of.items(), key=lambda item: (-item[1], item[0]))[:BEST] for place, of in at.items()}
+        best = {place: [[token, _rounded(p)] for token, p in top] for place, top in ranked.items()}
         sure = {place: _rounded(at[place].get(token, 0.0)) for place, token in candidate.items() if place in at}
         return {"ideal": _spread(best, len(tokens)), "ideal_confidence": _spread(sure, len(tokens))}
 
@@ -121,24 +117,34 @@ def _spread(values: Mapping[int, Any], size: int) -> list[Any]:
     return [values.get(place) for place in range(size)]
 
 
-def trace(denoiser: Denoiser, plan: Plan, planned: PlannedLane) -> Trace:
-    """Decode a planned lane and tell how.
+def trace(
+    denoiser: Denoiser, settings: RunSettings, problem: Problem, method: Method, lane_id: str | None = None
+) -> Trace:
+    """Decode a sample and tell how.
 
     Args:
         denoiser: The model.
-        plan: What the lane is part of; its settings say how the answer is cut and scored.
-        planned: The lane.
+        settings: Say how the answer is cut and scored, and the seed.
+        problem: The sample.
+        method: The unmasking method.
+        lane_id: What the lane's randomness comes from; the id it has in a run unless given.
+
+    Raises:
+        UsageError: the method does not fit the length, or needs what the model lacks.
     """
-    spec = denoiser.spec
-    recorder = Recorder(spec.mask_id, _ideal_beside(denoiser, planned.problem))
-    (result,) = decode(denoiser, [planned.lane], 1, watch=recorder.watch, inspect=recorder.inspect)
-    row = Worker(denoiser, plan).row(result, planned.problem)
+    spec, plan = denoiser.spec, Plan(settings, [problem])
+    prompt = tuple(denoiser.encode(problem.sample.messages))
+    identity = lane_id or plan.identity(spec, problem, method)
+    recorder = Recorder(spec.mask_id, _ideal_beside(denoiser, problem))
+    lane = Lane(identity, prompt, problem.task.max_tokens, method, settings.seed)
+    (result,) = decode(denoiser, [lane], 1, watch=recorder.watch, inspect=recorder.inspect)
+    row = Worker(denoiser, plan).row(result, problem)
     special = {"mask": spec.mask_id, "eos": spec.eos_id, "pad": spec.pad_id}
     return {
-        **_head(row, planned.problem.sample.messages),
+        **_head(row, problem.sample.messages),
         "source": "decoded",
         "special": special,
-        "texts": _texts(denoiser, special, recorder.steps, result),
+        "texts": _texts(denoiser, special, recorder.steps, result.tokens),
         "given": [j for j, step in enumerate(result.commit_step) if step == PREFILLED],
         "steps": recorder.steps,
     }
@@ -169,15 +175,15 @@ def _head(row: Mapping[str, Any], messages: Iterable[Mapping[str, str]]) -> Trac
 
 
 def _texts(
-    denoiser: Denoiser, special: Mapping[str, int], steps: Sequence[Mapping[str, Any]], result: Trajectory
+    denoiser: Denoiser, special: Mapping[str, int], steps: Sequence[Mapping[str, Any]], tokens: Iterable[int]
 ) -> dict[str, str]:
     """Text of every token that a trace mentions."""
-    ids = set(result.tokens) | {revision.token for revision in result.revisions}
+    ids = set(tokens)
     for step in steps:
-        ids.update(token for name in ("tokens", "candidate") for token in step[name] if token is not None)
+        ids.update(token for name in ("tokens", "candidate") for token in step[name] or () if token is not None)
         for name in ("model", "ideal"):
             ids.update(token for best in step[name] or () for token, _ in best or ())
-    names = {number: f"<{name}>" for name, number in reversed(special.items())}
+    names = {number: f"<{name}>" for name, number in reversed(list(special.items()))}
     return {str(number): names.get(number) or denoiser.decode([number]) for number in sorted(ids)}
 
 
@@ -204,8 +210,8 @@ def trace_sample(settings: RunSettings, sample: int) -> list[Trace]:
     Raises:
         UsageError: an unknown name, several models or tasks, no such sample, or a model that decodes by itself.
     """
-    methods = tuple(parse_method(text, settings.profile).setting for text in settings.methods)  # no sweeps
-    settings = replace(settings, samples=sample + 1, methods=methods)
+    methods = [parse_method(text, settings.profile) for text in settings.methods]  # no sweeps
+    settings = replace(settings, samples=sample + 1)
     found = [problem for problem in problems(settings) if problem.sample.index == sample]
     if len(found) != 1:
         told = f"{len(found)} samples with index {sample}"
@@ -213,8 +219,7 @@ def trace_sample(settings: RunSettings, sample: int) -> list[Trace]:
     if len(settings.models) != 1:
         raise UsageError(f"A trace is of one model, got {len(settings.models)}: {', '.join(settings.models)}.")
     denoiser = load_denoiser(settings.models[0], [(found[0].task, found[0].sample)])
-    plan = Plan(settings, found)
-    return [trace(denoiser, plan, planned) for planned in plan.lanes(denoiser)]
+    return [trace(denoiser, settings, found[0], method) for method in methods]
 
 
 def trace_stored(directory: Path, lane_id: str, decode_again: bool = True) -> Trace:
@@ -235,16 +240,13 @@ def trace_stored(directory: Path, lane_id: str, decode_again: bool = True) -> Tr
     if not decode_again:
         return stored
     try:
-        again = _decoded_again(row, asked)
+        return _decoded_again(row, asked, stored)
     except Exception as error:  # whatever keeps a model or a sample from loading: the store still has the steps
         return {**stored, "note": f"rebuilt from the store, since it cannot be decoded again: {error}"}
-    if again["tokens"] != stored["tokens"]:
-        return {**stored, "note": "rebuilt from the store, since decoding again gives other tokens now"}
-    return again
 
 
-def _decoded_again(row: Mapping[str, Any], asked: Mapping[str, Any]) -> Trace:
-    """The lane of a stored row, decoded now."""
+def _decoded_again(row: Mapping[str, Any], asked: Mapping[str, Any], stored: Trace) -> Trace:
+    """The lane of a stored row decoded now; `stored` with texts where something else comes out."""
     data = asked.get("data")
     settings = RunSettings(
         models=(row["model"],), tasks=(row["task"],), methods=(row["setting"],), samples=row["sample_index"] + 1,
@@ -254,10 +256,16 @@ def _decoded_again(row: Mapping[str, Any], asked: Mapping[str, Any]) -> Trace:
     if not found:
         raise UsageError(f"the task has no sample {row['sample']} any more")
     denoiser = load_denoiser(row["model"], [(found[0].task, found[0].sample)])
-    plan = Plan(settings, found)
-    planned = [one for one in plan.lanes(denoiser) if one.lane.method.setting == row["setting"]]
-    again = trace(denoiser, plan, replace(planned[0], lane=replace(planned[0].lane, id=row["lane_id"])))
-    return {**again, **{name: row[name] for name in _RESULT}}
+    again = trace(denoiser, settings, found[0], parse_method(row["setting"], row["profile"]), row["lane_id"])
+    if again["tokens"] == stored["tokens"] and again["commit_step"] == stored["commit_step"]:
+        return {**again, **{name: row[name] for name in _RESULT}}
+    texts = (
+        {}
+        if denoiser.spec.revision != row["revision"]
+        else _texts(denoiser, again["special"], stored["steps"], stored["tokens"])
+    )
+    note = "rebuilt from the store, since decoding again gives something else now"
+    return {**stored, "texts": texts, "special": again["special"], "messages": again["messages"], "note": note}
 
 
 def from_store(row: Mapping[str, Any]) -> Trace:
