@@ -15,9 +15,7 @@ def test_groups_are_all_tasks_and_the_categories():
 
 def lanes_of(scores):
     return [
-        lane(task=task, sample=f"s{number}", score=score, lane_id=f"{task}{number}")
-        for task, row in scores.items()
-        for number, score in enumerate(row)
+        lane(task, "confidence:k=4", number, score) for task, row in scores.items() for number, score in enumerate(row)
     ]
 
 

@@ -32,11 +32,8 @@ def test_the_page_holds_the_leaderboards_numbers(pb, directory, tmp_path):
     entries = json.loads(pb("leaderboard", directory, "--json", "--bootstrap", "20").out)
     assert [row["PB80"] for row in view["board"]] == [entry["PB80"] for entry in entries]
     assert view["board"][0]["intervals"] == entries[0]["intervals"]
-    found = {
-        key: score
-        for *key, score in map(list, unpacked(view["points"], "task", "setting", "score"))
-        for key in [tuple(key)]
-    }
+    rows = unpacked(view["points"], "task", "setting", "score")
+    found = {(task, setting): score for task, setting, score in rows}
     expected = {(p["task"], p["setting"]): p["score"] for entry in entries for p in entry["points"]}
     assert found == pytest.approx(expected, abs=1e-4)
 
@@ -51,7 +48,11 @@ def test_ceilings_closed_forms_and_groups_come_along(pb, directory, tmp_path):
     assert len(fixed) == 6 and all(ceiling >= score for _, _, score, ceiling in fixed)
     assert {ceiling for _, setting, _, ceiling in rows if setting.startswith("threshold")} == {None}
     assert [found["operation"] for found in view["closed"]] == ["copy", "shuffle"]
-    assert view["closed"][1]["series"][0]["points"] == [[1, 100.0], [2, 50.0], [3, pytest.approx(100 * 6 / 27)]]
+    assert view["closed"][1]["series"][0]["points"] == [
+        [1, 100.0],
+        [2, pytest.approx(100 * 6 / 9)],
+        [3, pytest.approx(100 * 6 / 27)],
+    ]
     assert data["traces"]["lanes"] == [] and "--traces" in data["traces"]["why"]
     assert pb("report", directory, "-o", "page.html", "--bootstrap", "0", "--ceilings", "none").code == 0
     (view,) = data_of((tmp_path / "page.html").read_text())["profiles"]
