@@ -20,12 +20,12 @@ from parallelbench.report.palette import HUES, style
 
 Entry = dict[str, Any]
 MEAN_COLUMNS = (
-    "group", "model", "method", "setting", "kind", "score", "low", "high", "tps", "harmonic_tps", "effective_tps", "nfe",
-    "rows", "n", "unscored", "ceiling",
+    "group", "model", "method", "setting", "kind", "score", "low", "high", "tps", "harmonic_tps", "effective_tps",
+    "nfe", "rows", "n", "unscored", "ceiling",
 )  # fmt: skip
 POINT_COLUMNS = (
-    "task", "model", "method", "setting", "kind", "score", "low", "high", "tps", "effective_tps", "nfe", "n", "unscored",
-    "ceiling",
+    "task", "model", "method", "setting", "kind", "score", "low", "high", "tps", "effective_tps", "nfe", "n",
+    "unscored", "ceiling",
 )  # fmt: skip
 ORDER_COLUMNS = (
     "task", "model", "method", "setting", "tps", "kendall", "spearman", "kendall_text", "spearman_text", "first_step",
