@@ -27,7 +27,9 @@ def _build(tau: float, near: float, radius: int) -> Method:
     return parts(confidence, leap(tau, near, radius))
 
 
-NEAR = Parameter("near", 0.75, "confidence that is enough near one of tau; the authors take 0.8 on Dream", low=0.0, high=1.0)  # noqa: E501
+NEAR = Parameter(
+    "near", 0.75, "confidence that is enough near one of tau; the authors take 0.8 on Dream", low=0.0, high=1.0
+)  # noqa: E501
 RADIUS = Parameter("radius", 4, "positions to each side that count as near", low=0)
 
 ENTRIES = (

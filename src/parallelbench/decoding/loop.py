@@ -290,9 +290,7 @@ def _decide(denoiser: Denoiser, batch: Batch, group: Group, cost: Cost) -> dict[
     return dict(zip(map(id, group.states), through, strict=True))
 
 
-def _propose(
-    denoiser: Denoiser, batch: Batch, group: Group, method: Method, cost: Cost | None = None
-) -> Proposal:
+def _propose(denoiser: Denoiser, batch: Batch, group: Group, method: Method, cost: Cost | None = None) -> Proposal:
     """What the method may see: candidates, logits rows and candidate tokens of its lanes."""
     states = group.states
     rows, logits, tokens = batch.regions(batch.wanted, group), batch.logits_of(group), batch.regions(batch.lanes, group)

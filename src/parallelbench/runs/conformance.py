@@ -130,13 +130,21 @@ SETTINGS: Mapping[str, Setting] = {
     "localleap_llada": lambda p: _leap(p, p["threshold"]),
     "localleap_dream": lambda p: _leap(p, p["conf_threshold"]),
     "adablock": lambda p: _setting(
-        "adablock", p, tau=p["threshold"], size=p["init_block_length"], ids="/".join(map(str, p["delimiter_ids"])),
+        "adablock",
+        p,
+        tau=p["threshold"],
+        size=p["init_block_length"],
+        ids="/".join(map(str, p["delimiter_ids"])),
         delimiter=2.0 if p["delimiter_threshold"] is None else p["delimiter_threshold"],
     ),
     "sglang_low_confidence": lambda p: _setting("threshold@sglang", p, tau=p["threshold"]),
     "sglang_eb": lambda p: _setting("eb@sglang", p, gamma=p["gamma"]),
     "sglang_joint_threshold": lambda p: _setting(
-        "joint@sglang", p, tau=p["threshold"], edit=p["edit_threshold"], extra=p["max_post_edit_steps"],
+        "joint@sglang",
+        p,
+        tau=p["threshold"],
+        edit=p["edit_threshold"],
+        extra=p["max_post_edit_steps"],
         penalty=p["penalty_lambda"],
     ),
 }
