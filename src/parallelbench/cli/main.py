@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from parallelbench import __version__
-from parallelbench.cli import catalogue, conformance, frequencies, leaderboard, models, run, score, theory
+from parallelbench.cli import catalogue, conformance, dependencies, frequencies, leaderboard, models, run, score, theory
 from parallelbench.cli.output import faults_told
 
 app = typer.Typer(
@@ -39,6 +39,7 @@ app.command()(catalogue.show)
 app.command()(leaderboard.leaderboard)
 app.command()(score.score)
 app.command()(frequencies.frequencies)
+app.command("inspect-dependencies")(dependencies.inspect_dependencies)
 app.command("export-chat")(catalogue.export_chat)
 conformance.app.command("model")(models.conform)
 app.add_typer(conformance.app, name="conformance")

@@ -58,3 +58,24 @@ def _by_conditionals(distribution: Distribution, region: Ints, positions: Ints) 
         for j, token, p in zip(then.position, then.token, then.probability, strict=True):
             joint[e, number[int(j), int(token)]] = first.probability[e] * p
     return first.position, joint
+
+
+def edge_auc(score: Floats, edge: NDArray[np.bool_]) -> float | None:
+    """Probability that an edge has a higher score than a pair without one, ties half (ROC AUC, Mann-Whitney).
+
+    Args:
+        score: [m, m] symmetric.
+        edge: [m, m] symmetric.
+
+    Returns:
+        None where no pair or every pair is an edge.
+    """
+    upper = np.triu_indices(len(score), 1)
+    values, edges = score[upper], edge[upper]
+    positive = int(edges.sum())
+    if positive in (0, len(edges)):
+        return None
+    _, number, count = np.unique(values, return_inverse=True, return_counts=True)
+    rank = (count.cumsum() - (count - 1) / 2)[number]
+    wins = rank[edges].sum() - positive * (positive + 1) / 2
+    return float(wins / (positive * (len(edges) - positive)))
