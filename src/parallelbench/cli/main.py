@@ -9,6 +9,7 @@ from parallelbench.cli import (
     catalogue,
     compare,
     conformance,
+    dependencies,
     export,
     figures,
     frequencies,
@@ -58,6 +59,7 @@ app.command()(trace.trace)
 app.command()(export.export)
 app.command()(score.score)
 app.command()(frequencies.frequencies)
+app.command("inspect-dependencies")(dependencies.inspect_dependencies)
 app.command("export-chat")(catalogue.export_chat)
 conformance.app.command("model")(models.conform)
 app.add_typer(conformance.app, name="conformance")
