@@ -1,0 +1,80 @@
+"""A small network on disk: `model.safetensors` and a `config.json` that tells its shape and vocabulary."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load, save
+
+from parallelbench.errors import UsageError
+from parallelbench.models.native.denoiser import NativeDenoiser
+from parallelbench.models.native.network import AnswerNetwork, Size
+from parallelbench.models.words import PhraseTokenizer
+
+ARCHITECTURE = "ParallelBenchAnswerNetwork"
+WEIGHTS, CONFIG = "model.safetensors", "config.json"
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Replace a file so that a crash leaves the old one or the new one, never a part."""
+    temporary = path.with_name(path.name + ".part")
+    temporary.write_bytes(content)
+    temporary.replace(path)
+
+
+def save_network(
+    directory: Path, network: AnswerNetwork, tokenizer: PhraseTokenizer, facts: Mapping[str, Any], dtype: torch.dtype
+) -> None:
+    """Write a network with its vocabulary.
+
+    Args:
+        directory: Created where missing.
+        network: The network.
+        tokenizer: Its tokenizer.
+        facts: More for `config.json`, such as how it was trained.
+        dtype: Number format of the weights on disk.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    state = {k: v.to(dtype) if v.is_floating_point() else v for k, v in network.state_dict().items()}
+    config = {
+        "architectures": [ARCHITECTURE],
+        "size": asdict(network.size),
+        "phrases": tokenizer.phrases,
+        "pieces": tokenizer.pieces,
+        **facts,
+    }
+    write_atomically(directory / WEIGHTS, save(state))
+    write_atomically(directory / CONFIG, json.dumps(config, indent=1).encode() + b"\n")
+
+
+def load_network(config: bytes, weights: bytes, name: str) -> tuple[AnswerNetwork, PhraseTokenizer]:
+    """A network in float32 and its tokenizer, from the contents of its two files.
+
+    Raises:
+        UsageError: files that do not fit each other.
+    """
+    try:
+        told = json.loads(config)
+        size = Size(**told["size"])
+        tokenizer = PhraseTokenizer(told["phrases"], told["pieces"])
+        state = {k: v.float() if v.is_floating_point() else v for k, v in load(weights).items()}
+        network = AnswerNetwork(size, state["written"])
+        network.load_state_dict(state)
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise UsageError(f"{name}: {CONFIG} and {WEIGHTS} do not make a network: {error}") from error
+    return network.eval(), tokenizer
+
+
+def load_native(config: bytes, weights: bytes, name: str) -> NativeDenoiser:
+    """The denoiser of a network's two files.
+
+    Raises:
+        UsageError: files that do not fit each other.
+    """
+    network, tokenizer = load_network(config, weights, name)
+    revision = hashlib.sha256(config + weights).hexdigest()[:12]
+    return NativeDenoiser(name, revision, network, tokenizer)
