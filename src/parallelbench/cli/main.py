@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from parallelbench import __version__
-from parallelbench.cli import catalogue, conformance, frequencies, leaderboard, models, run, score, theory
+from parallelbench.cli import catalogue, conformance, frequencies, leaderboard, models, run, score, theory, train
 from parallelbench.cli.output import faults_told
 
 app = typer.Typer(
@@ -38,6 +38,7 @@ app.command("list")(catalogue.list_)
 app.command()(catalogue.show)
 app.command()(leaderboard.leaderboard)
 app.command()(score.score)
+app.command()(train.train)
 app.command()(frequencies.frequencies)
 app.command("export-chat")(catalogue.export_chat)
 conformance.app.command("model")(models.conform)

@@ -15,6 +15,7 @@ from parallelbench.models.families.sedd import SeddNetwork
 from parallelbench.models.families.tokens import load_tokenizer, special_tokens
 from parallelbench.models.generators.base import Generator
 from parallelbench.models.generators.causal import load_causal
+from parallelbench.models.native.files import is_native, load_directory
 from parallelbench.settings import Value, format_setting, parse_setting
 
 PARAMETERS: Mapping[str, Value] = {
@@ -81,6 +82,10 @@ def load_checkpoint(text: str) -> Denoiser | Generator:
     options = options_of(given)
     told = {key: value for key, value in given.items() if key not in OPERATIONAL and value != PARAMETERS[key]}
     name = format_setting(place if commit else os.path.normpath(place), told)
+    if is_native(read_json(directory / "config.json")):
+        if told:
+            raise UsageError(f"{directory} is a model of `pb train`; it takes no {', '.join(told)}.")
+        return load_directory(directory, name)
     checkpoint = inspect(directory, options.family)
     if checkpoint is None:
         config = read_json(directory / "config.json")

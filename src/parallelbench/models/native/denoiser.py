@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from parallelbench.models.base import DenoiserSpec, Message
+from parallelbench.models.base import DenoiserSpec, Message, Tokenizer
 from parallelbench.models.native.network import AnswerNetwork
 from parallelbench.models.words import ASSISTANT, EOS, MASK, PAD, PhraseTokenizer
 
@@ -22,14 +22,15 @@ class NativeDenoiser:
     """
 
     def __init__(self, name: str, revision: str, network: AnswerNetwork, tokenizer: PhraseTokenizer) -> None:
-        self.network, self.tokenizer = network, tokenizer
+        self.network, self._words = network, tokenizer
+        self.tokenizer: Tokenizer = tokenizer
         self.spec = DenoiserSpec(
             name=name, revision=revision, vocab_size=tokenizer.vocab_size, mask_id=MASK, eos_id=EOS, pad_id=PAD
         )
 
     def encode(self, messages: Sequence[Message]) -> list[int]:
         """The last turn alone: the network was trained without worked examples."""
-        return [*self.tokenizer.encode(messages[-1]["content"]), ASSISTANT]
+        return [*self._words.encode(messages[-1]["content"]), ASSISTANT]
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of generated ids."""

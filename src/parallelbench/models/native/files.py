@@ -2,8 +2,10 @@
 
 import hashlib
 import json
+import stat
 from collections.abc import Mapping
 from dataclasses import asdict
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,8 @@ from parallelbench.models.words import PhraseTokenizer
 
 ARCHITECTURE = "ParallelBenchAnswerNetwork"
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
+LIMIT = 1 << 30
+"""Bytes of a file that is read at all: these networks are small."""
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -78,3 +82,33 @@ def load_native(config: bytes, weights: bytes, name: str) -> NativeDenoiser:
     network, tokenizer = load_network(config, weights, name)
     revision = hashlib.sha256(config + weights).hexdigest()[:12]
     return NativeDenoiser(name, revision, network, tokenizer)
+
+
+def is_native(config: Mapping[str, Any]) -> bool:
+    """Whether a `config.json` is one of ours."""
+    return bool(config.get("architectures") == [ARCHITECTURE])
+
+
+def load_directory(directory: Path, name: str) -> NativeDenoiser:
+    """The denoiser that `pb train` left in a directory.
+
+    Raises:
+        UsageError: a file is missing, no plain file or absurdly large, or the two do not fit each other.
+    """
+    return load_native(_read(directory / CONFIG), _read(directory / WEIGHTS), name)
+
+
+def load_built_in(name: str) -> NativeDenoiser:
+    """A denoiser whose weights the package ships."""
+    folder = files("parallelbench.models.native") / "data" / name
+    return load_native((folder / CONFIG).read_bytes(), (folder / WEIGHTS).read_bytes(), name)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise UsageError(f"{path.parent} holds no {path.name}.") from error
+    if not stat.S_ISREG(status.st_mode) or status.st_size > LIMIT:
+        raise UsageError(f"{path} is no plain file of at most {LIMIT >> 20} MB.")
+    return path.read_bytes()

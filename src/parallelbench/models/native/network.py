@@ -1,6 +1,8 @@
 """A small transformer for short answers to short prompts, with a head that can point at words of the prompt."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -168,7 +170,8 @@ def initialise(network: AnswerNetwork, generator: torch.Generator, rank: Float[T
             weight.normal_(0, weight.shape[1] ** -0.5, generator=generator)
         else:
             weight.fill_(1)
-    for block in network.blocks:
+    blocks = list(cast(Iterable[Block], network.blocks))
+    for block in blocks:
         block.o.weight.mul_((2 * size.layers) ** -0.5)
         block.down.weight.mul_((2 * size.layers) ** -0.5)
     network.token.weight.normal_(0, 0.5, generator=generator)[:, tokens:] = 0
@@ -178,7 +181,7 @@ def initialise(network: AnswerNetwork, generator: torch.Generator, rank: Float[T
     for table in (network.from_start, network.from_end, network.in_answer):
         table.weight.normal_(0, 0.5, generator=generator)[:, :tokens] = 0
     matched = width // 2
-    for block in network.blocks[:MATCHING_LAYERS]:
+    for block in blocks[:MATCHING_LAYERS]:
         shared = torch.zeros(matched, width)
         shared[:, :tokens].normal_(0, tokens**-0.5, generator=generator)
         for part in (block.q, block.k):
