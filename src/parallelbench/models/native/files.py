@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load, save
+from torch import Tensor
 
 from parallelbench.errors import UsageError
 from parallelbench.models.native.denoiser import NativeDenoiser
@@ -66,11 +68,25 @@ def load_network(config: bytes, weights: bytes, name: str) -> tuple[AnswerNetwor
         size = Size(**told["size"])
         tokenizer = PhraseTokenizer(told["phrases"], told["pieces"])
         state = {k: v.float() if v.is_floating_point() else v for k, v in load(weights).items()}
+        _check_size(size, state)  # before anything is built whose size the configuration alone decides
         network = AnswerNetwork(size, state["written"])
         network.load_state_dict(state)
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+    except (KeyError, TypeError, ValueError, IndexError, RuntimeError, SafetensorError) as error:
         raise UsageError(f"{name}: {CONFIG} and {WEIGHTS} do not make a network: {error}") from error
     return network.eval(), tokenizer
+
+
+def _check_size(size: Size, state: Mapping[str, Tensor]) -> None:
+    vocabulary, width = state["token.weight"].shape
+    layers = {name.split(".")[1] for name in state if name.startswith("blocks.")}
+    found = {
+        "vocabulary": vocabulary, "outputs": len(state["head.weight"]), "prompt": len(state["from_end.weight"]),
+        "answer": len(state["in_answer.weight"]), "width": width, "layers": len(layers),
+        "hidden": len(state["blocks.0.gate.weight"]),
+    }  # fmt: skip
+    for name, value in found.items():
+        if getattr(size, name) != value:
+            raise ValueError(f"{name} is {getattr(size, name)} in the one, {value} in the other")
 
 
 def load_native(config: bytes, weights: bytes, name: str) -> NativeDenoiser:

@@ -54,7 +54,7 @@ class Block(nn.Module):
         self.down = nn.Linear(size.hidden, size.width, bias=False)
 
     def forward(
-        self, x: Float[Tensor, "B L D"], turn: tuple[Tensor, Tensor], bias: Float[Tensor, "B 1 L L"]
+        self, x: Float[Tensor, "B L D"], turn: tuple[Tensor, Tensor], bias: Float[Tensor, "B 1 _ L"]
     ) -> Float[Tensor, "B L D"]:
         """The next hidden states; `turn` is cos and sin of the rotary positions, `bias` is added to the scores."""
         normed = self.before_attention(x)
