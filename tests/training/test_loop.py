@@ -25,16 +25,16 @@ def silent(progress):
 
 def test_a_toy_task_is_learnt_and_its_held_out_samples_are_solved(tmp_path):
     settings = replace(
-        TINY, tasks=("puzzle/sudoku@blanks=1",), steps=120, batch=32, width=64, layers=2, hidden=96, rate=4e-3
+        TINY, tasks=("puzzle/sudoku@blanks=1",), steps=80, batch=32, width=64, layers=2, hidden=96, rate=4e-3
     )
     heard = []
-    train(settings, tmp_path, Habits(tell=20, look=120, samples=20), heard.append)
+    train(settings, tmp_path, Habits(tell=20, look=80, samples=10), heard.append)
     losses = [progress.loss for progress in heard]
     assert losses[0] > 1 and losses[-1] < 0.2
     assert heard[-1].accuracy["puzzle/sudoku@blanks=1"] >= 0.9
     assert list(heard[-1].by_task) == ["puzzle/sudoku@blanks=1"]
     model = load_denoiser(str(tmp_path))
-    assert accuracies(model, expand_tasks(settings.tasks), 20, "confidence:k=1") == heard[-1].accuracy
+    assert accuracies(model, expand_tasks(settings.tasks), 10, "confidence:k=1") == heard[-1].accuracy
 
 
 SCRIPT = """

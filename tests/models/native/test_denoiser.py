@@ -117,6 +117,7 @@ def test_the_registry_loads_a_trained_folder(folder):
     [
         ({"size": {**asdict(SIZE), "layers": 3}}, "do not make a network"),
         ({"size": {**asdict(SIZE), "vocabulary": 10}}, "do not make a network"),
+        ({"size": {**asdict(SIZE), "layers": 10**12}}, "layers is 1000000000000 in the one, 2 in the other"),
         ({"size": 5}, "do not make a network"),
         ({"pieces": None}, "do not make a network"),
     ],

@@ -51,6 +51,12 @@ class Network:
         self, canvas: Int[Tensor, "B L"], present: Bool[Tensor, "B L"], rows: Bool[Tensor, "B L"]
     ) -> Float[Tensor, "N V"]:
         """Logits that predict the tokens at `rows`, row-major; no other row goes through the output head."""
+        return self.trainable_logits(canvas, present, rows)
+
+    def trainable_logits(
+        self, canvas: Int[Tensor, "B L"], present: Bool[Tensor, "B L"], rows: Bool[Tensor, "B L"]
+    ) -> Float[Tensor, "N V"]:
+        """`logits` through which gradients flow, where weights want any."""
         hidden, _ = self._forward(canvas, present)
         return self.head(self._pick(hidden, rows, present))
 
