@@ -37,6 +37,15 @@ def parse_setting(text: str, separator: str = ":") -> tuple[str, dict[str, Value
     return name, parameters
 
 
+def split_setting(text: str) -> tuple[str, dict[str, Value]]:
+    """Name and parameters of a setting; the name of a method in a file holds a colon of its own."""
+    file, dot_py, rest = text.partition(".py:")
+    if not dot_py:
+        return parse_setting(text)
+    name, given = parse_setting(rest)
+    return f"{file}.py:{name}", given
+
+
 def format_setting(name: str, parameters: Mapping[str, Value], separator: str = ":") -> str:
     """The inverse of `parse_setting`; parameters keep their order."""
     text = ",".join(

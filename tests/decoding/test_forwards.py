@@ -96,6 +96,13 @@ def test_the_block_cache_is_exact(length, setting):
     assert cached.nfe == plain.nfe + prefill + blocks - 1
 
 
+@pytest.mark.parametrize("setting", ["threshold:tau=0.3,block=8", "confidence:k=2,block=2", "margin:k=4"])
+def test_the_block_cache_is_exact_at_any_block_of_the_method(setting):
+    method = f"{setting}{'' if 'block' in setting else ',block=8'}"
+    plain, cached = (run(BlockCausal(), method + more, (1, 2, 3, 4, 5)) for more in ("", ",cache=block"))
+    assert cached.tokens == plain.tokens and cached.error is None and cached.nfe > plain.nfe
+
+
 def test_block_diffusion_counts_its_blocks_from_the_prompt():
     result = run(BlockCausal(), "block_sequential:k=4", prompt=(1, 2, 3, 4, 5))
     assert list(result.commit_step) == [0] * 3 + [1] * 4 + [2] * 4 + [3] * 4 + [4]
@@ -146,6 +153,9 @@ def test_guidance_pushes_away_from_the_masked_prompt():
     assert run(GuidedDenoiser(model, 0.0), "confidence:k=2").tokens == run(model, "confidence:k=2").tokens
     assert run(guided, "confidence:k=2").tokens != run(model, "confidence:k=2").tokens
     assert torch.equal(guided.logits(canvas, present, rows), with_prompt)
+    assert run(guided, "confidence:k=2").rows == 2 * run(guided, "confidence:k=2").nfe
+    with pytest.raises(UsageError, match="needs shadow"):
+        run(guided, "wino")
 
 
 def test_a_model_that_knows_its_prompts_by_heart_cannot_be_guided():

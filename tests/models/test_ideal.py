@@ -13,7 +13,7 @@ from parallelbench.models.ideal import IdealDenoiser, Special, distribution_of, 
 from parallelbench.models.registry import load_model, word_tokenizer
 from parallelbench.tasks import TASKS, load_task
 from parallelbench.tasks.base import Answers, Orderings
-from parallelbench.theory.distribution import HIDDEN
+from parallelbench.theory.distribution import HIDDEN, TableDistribution
 
 
 class Letters:
@@ -225,3 +225,24 @@ def test_tasks_with_one_answer_lose_nothing_at_any_speed(name, setting):
     for result in decode(model, lanes):
         text = model.decode([t for t in result.tokens if t != model.spec.eos_id])
         assert task.score(by_id[result.lane.id], text).strict == 1
+
+
+def test_noise_stays_while_a_logit_does_and_is_fresh_when_it_changes():
+    task = load_task("waiting_line/shuffle@n=4")
+    model = ideal(task, list(islice(task.samples(0, 1), 1)), noise=0.5)
+    seeds, positions, columns = torch.tensor([7, 7]), torch.tensor([0, 0]), torch.tensor([3, 5, 8])
+    same = model.perturb(torch.tensor([[-1.0, -2.0, -3.0], [-1.0, -2.5, -torch.inf]]), seeds, positions, columns)
+    assert same[0, 0] == same[1, 0] and same[1, 2] == -torch.inf
+    noise = same - torch.tensor([[-1.0, -2.0, -3.0], [-1.0, -2.5, -3.0]])
+    assert noise[0, 1] != noise[1, 1]
+
+
+def test_leftover_positions_are_as_lucky_as_others():
+    """Noise that stayed would leave the unlucky for last: 7 % correct instead of the half that chance gives."""
+    own, new, n = np.arange(10, 16), 50, 6
+    rows = np.where(np.eye(n, dtype=bool), new, own)
+    model = IdealDenoiser("items", Letters(), lambda messages: [99], 100, Special(2, 1, 0), (), 1e-5)
+    model.learn((), TableDistribution(rows, [1.0] * n))
+    lanes = [Lane(str(i), (99,), n, parse_method("confidence:k=2")) for i in range(400)]
+    right = sum((np.array(result.tokens) == rows).all(-1).any() for result in decode(model, lanes))
+    assert abs(right / len(lanes) - 0.5) < 3.3 * 0.5 / len(lanes) ** 0.5  # 99.9 % of a binomial

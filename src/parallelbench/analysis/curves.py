@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pandas as pd
 
+from parallelbench.analysis.merge import refuse_mixtures
 from parallelbench.errors import UsageError
 
 POINT_KEYS = ["model", "method", "setting", "kind", "task"]
@@ -38,7 +39,7 @@ def lanes(frame: pd.DataFrame) -> pd.DataFrame:
     missing = [column for column in LANE_COLUMNS if column not in frame]
     if missing:
         raise UsageError(f"The lanes have no column {', '.join(map(repr, missing))}; they have {list(frame.columns)}.")
-    _refuse_mixtures(frame)
+    refuse_mixtures(frame)
     table = frame[LANE_COLUMNS].assign(failed=frame["error"].notna())
     # The same lane may come from two run folders: it counts once, and a finished copy before a failed one.
     # Sorting also fixes the order of every later sum, so that results do not depend on the order of rows.
@@ -51,17 +52,6 @@ def lanes(frame: pd.DataFrame) -> pd.DataFrame:
     table["effective_tps"] = table["effective_tokens"] / table["nfe"]
     table[["score", "score_strict"]] *= 100
     return table.drop(columns="failed")
-
-
-def _refuse_mixtures(frame: pd.DataFrame) -> None:
-    """Numbers of different profiles or task versions measure different things."""
-    profiles = sorted(map(str, frame["profile"].unique()))
-    if len(profiles) > 1:
-        raise UsageError(f"The lanes mix profile values {', '.join(map(repr, profiles))}; give one profile at a time.")
-    for task, versions in frame.groupby("task")["task_version"].unique().items():
-        if len(versions) > 1:
-            found = ", ".join(sorted(map(str, versions)))
-            raise UsageError(f"The lanes mix task_version values {found} of task {task!r}; give one version at a time.")
 
 
 def points(frame: pd.DataFrame) -> pd.DataFrame:

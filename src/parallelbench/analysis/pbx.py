@@ -119,6 +119,38 @@ def leaderboard(frame: pd.DataFrame, bootstrap: int = 1000, seed: int = 0) -> li
     return entries
 
 
+def best_per_model(entries: Sequence[Mapping[str, Any]]) -> list[Entry]:
+    """For each model and PBx the method that leads, and those it does not clearly lead.
+
+    A row holds model, pbx ("PB90" ... "PB60"), method, value (tokens per step), interval ([low, high] or None)
+    and level: the other methods whose interval overlaps the leader's, or that share its value where there are
+    no intervals. A PBx that no method of the model reaches has no row.
+
+    Args:
+        entries: of `leaderboard` or `published.published_leaderboard`.
+    """
+    rows = []
+    for model in sorted({str(entry["model"]) for entry in entries}):
+        mine = [entry for entry in entries if entry["model"] == model]
+        for name in (f"PB{x}" for x in PBS):
+            reached = [entry for entry in mine if entry[name]]
+            if reached:
+                best = max(reached, key=lambda entry: (entry[name], entry["method"]))
+                bounds = _bounds(best, name)
+                level = [e["method"] for e in reached if e is not best and _bounds(e, name)[1] >= bounds[0]]
+                interval_of = best.get("intervals", {}).get(name)
+                rows.append(
+                    {"model": model, "pbx": name, "method": best["method"], "value": best[name]}
+                    | {"interval": interval_of, "level": sorted(level)}
+                )
+    return rows
+
+
+def _bounds(entry: Mapping[str, Any], name: str) -> Sequence[float]:
+    bounds: Sequence[float] | None = entry.get("intervals", {}).get(name)
+    return bounds if bounds else (entry[name], entry[name])
+
+
 def _entry(table: pd.DataFrame, measured: pd.DataFrame, curve: pd.DataFrame, bootstrap: int, seed: int) -> Entry:
     """The entry of one (model, method) from its lanes, its points and its mean curve."""
     settings = [str(setting) for setting in measured["setting"].unique()]

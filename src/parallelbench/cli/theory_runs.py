@@ -7,13 +7,11 @@ from math import lcm
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
-from torch import Tensor
 
 from parallelbench.decoding import Lane, Method, Trajectory, decode
 from parallelbench.errors import RunError, UsageError
 from parallelbench.models.base import Denoiser, Tokenizer
-from parallelbench.models.ideal import IdealDenoiser, Special, normal_hash
+from parallelbench.models.ideal import IdealDenoiser, Special
 from parallelbench.models.registry import load_denoiser, word_tokenizer
 from parallelbench.models.scripted import NumberTokenizer
 from parallelbench.models.words import EOS, MASK, PAD
@@ -36,34 +34,11 @@ ASK = {
 """Operations that can be infilled, with the question asked of a real model."""
 
 
-class FreshNoise(IdealDenoiser):
-    """The ideal denoiser with noise that is fresh whenever a logit changes, as the paper's is at every step.
-
-    Noise that stays would decide later ties by what it has already decided: the positions left last are those
-    whose noise was unlucky.
-    """
-
-    def perturb(
-        self,
-        logits: Float[Tensor, "N K"],
-        seeds: Int[Tensor, " N"],
-        positions: Int[Tensor, " N"],
-        columns: Int[Tensor, " K"],
-    ) -> Float[Tensor, "N K"]:
-        """Logits plus noise: a function of (lane seed, position, token, exact logit)."""
-        row, column = logits.isfinite().nonzero(as_tuple=True)
-        exact = logits[row, column].view(torch.int32).to(torch.int64) << 20  # tokens stay below 2^20
-        noise = normal_hash(seeds[row].numpy(), positions[row].numpy(), (columns[column] + exact).numpy())
-        out = logits.clone()
-        out[row, column] += torch.from_numpy((self._noise * noise).astype(np.float32))
-        return out
-
-
 def item_denoiser(distribution: Distribution, noise: float = NOISE) -> IdealDenoiser:
     """The ideal denoiser of bare items: the region is the answer, the prompt one token."""
     size = int(distribution.tokens.max()) + 1
     special = Special(mask=size + 2, eos=size, pad=size + 1)
-    ideal = FreshNoise("ideal", NumberTokenizer(), lambda messages: [size + 1], size + 3, special, (), noise)
+    ideal = IdealDenoiser("ideal", NumberTokenizer(), lambda messages: [size + 1], size + 3, special, (), noise)
     ideal.learn((), distribution)
     return ideal
 
@@ -200,7 +175,7 @@ def bench(model: str, sizes: Mapping[str, Sequence[int]]) -> Bench:
         return Bench(denoiser, _lists(sizes, denoiser.tokenizer, denoiser.spec.eos_id))
     words = word_tokenizer()
     lists = _lists(sizes, words, EOS)
-    ideal = FreshNoise("ideal", words, words.encode_chat, words.vocab_size, Special(MASK, EOS, PAD), (), NOISE)
+    ideal = IdealDenoiser("ideal", words, words.encode_chat, words.vocab_size, Special(MASK, EOS, PAD), (), NOISE)
     for asked in lists.values():
         ideal.learn(asked.messages, asked.distribution())
     return Bench(ideal, lists)

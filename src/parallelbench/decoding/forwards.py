@@ -9,13 +9,27 @@ from torch import Tensor
 from parallelbench.decoding.canvas import Batch
 from parallelbench.decoding.lane import LaneState
 from parallelbench.decoding.method import Method
+from parallelbench.decoding.proposal import Layered
 
-SPECIAL = frozenset({"shadow", "verifier"})
+SPECIAL = frozenset({"shadow", "verifier", "layers"})
 """Requirements that need a canvas of the lane's own."""
 AT_ONCE = 16
 """Canvases with a hidden token that go through the model together, at least."""
-ALWAYS = frozenset({"shadow"})
-"""Requirements that any denoiser meets, at the cost of more canvases a forward."""
+ALWAYS = frozenset({"shadow", "newline"})
+"""Requirements that any denoiser meets: by more canvases a forward (no guided one does), or by its tokenizer."""
+WIDE = frozenset({"attention", "layers"})
+"""Requirements that a forward gives more than logits."""
+
+
+def missing(method: Method, capabilities: frozenset[str]) -> frozenset[str]:
+    """What the method requires and the denoiser lacks."""
+    met = ALWAYS - {"shadow"} if "prompt" in capabilities else ALWAYS
+    return method.requires - capabilities - met
+
+
+def canvases(denoiser: Any) -> int:
+    """Canvases that a row costs: a guided model also sees the one with its prompt masked."""
+    return 2 if "prompt" in denoiser.spec.capabilities else 1
 
 
 def kind_of(state: LaneState) -> object:
@@ -23,12 +37,29 @@ def kind_of(state: LaneState) -> object:
     method = state.lane.method
     if method.cache is not None:
         return id(state)
-    return frozenset(method.requires & SPECIAL)
+    return frozenset(method.requires & (SPECIAL | WIDE)), method.layers, method.rows == "none", method.cut
 
 
 def is_special(method: Method) -> bool:
     """Whether the method's lanes need canvases of their own."""
     return method.cache is not None or bool(method.requires & SPECIAL)
+
+
+def wide_logits(denoiser: Any, batch: Batch) -> None:
+    """Logits of the batch's rows, and the attention or the earlier layers' answers the method wants to see."""
+    method = batch.states[0].lane.method
+    canvas, present, rows = batch.canvas, batch.attention_mask, batch.rows
+    if "attention" in method.requires:
+        batch.logits, batch.attention = denoiser.attended(canvas, present, rows, last(method.layers, denoiser.depth))
+    else:
+        batch.logits, *answers = denoiser.layered(canvas, present, rows, last(method.layers, denoiser.depth))
+        batch.layered = Layered(*answers)
+
+
+def last(layers: int | float, depth: int) -> int:
+    """How many of `depth` layers: so many, or a share rounded up as DAPD rounds it (floats included), one at least."""
+    count = layers if isinstance(layers, int) else depth - int(depth * (1 - layers))
+    return min(max(1, count), depth)
 
 
 def special_logits(denoiser: Any, batch: Batch) -> Tensor:
@@ -79,15 +110,15 @@ def _cached(denoiser: Any, batch: Batch, state: LaneState) -> Tensor:
 
 
 def _block_cached(denoiser: Any, batch: Batch, state: LaneState) -> Tensor:
-    """The block alone, against exact keys and values of all before it.
+    """The model's own blocks that hold the method's one, against exact keys and values of all before them.
 
-    A forward each for the whole blocks of the prompt and for every block that has become final.
+    A forward each for the whole blocks of the prompt and for the blocks that have become final.
     """
     canvas, none = batch.canvas, torch.zeros_like(batch.rows)
     prompt = canvas.shape[1] - state.lane.length
-    size = state.lane.method.block or state.lane.length
+    size = denoiser.spec.block_size
     start = (prompt + state.block[0]) // size * size
-    end = prompt + state.block[1]
+    end = min(-(-(prompt + state.block[1]) // size) * size, canvas.shape[1])
     if state.cache is None:
         upto = start or end
         rows = batch.rows if start == 0 else none

@@ -3,20 +3,29 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from parallelbench.decoding import (
+    ada_block,
+    adas,
     apd,
     block_diffusion,
     credit,
+    dapd,
+    dawn,
     dus,
     editing,
     entropy_bounded,
+    free_dave,
     klass,
+    local_leap,
+    path_planning,
     pc_sampler,
     prophet,
     published,
+    punt,
     remasking,
     rules,
     saber,
     scores,
+    sglang,
     slowfast,
     strangers,
     wino,
@@ -39,7 +48,7 @@ from parallelbench.decoding.published import FACTORS, TAU, THRESHOLDS, F
 from parallelbench.decoding.rules import Rule
 from parallelbench.decoding.scores import SCORES
 from parallelbench.errors import lookup
-from parallelbench.settings import Value, format_setting, parse_setting
+from parallelbench.settings import Value, format_setting, split_setting
 
 SCORE = Parameter("score", "confidence", "score the rule looks at", choices=tuple(SCORES))
 K = Parameter("k", 1, "tokens committed a step", low=1)
@@ -106,6 +115,15 @@ METHODS: Mapping[str, Entry] = {
         prophet.ENTRIES,
         apd.ENTRIES,
         block_diffusion.ENTRIES,
+        sglang.ENTRIES,
+        path_planning.ENTRIES,
+        local_leap.ENTRIES,
+        ada_block.ENTRIES,
+        dawn.ENTRIES,
+        dapd.ENTRIES,
+        punt.ENTRIES,
+        adas.ENTRIES,
+        free_dave.ENTRIES,
         published.ENTRIES,
     )
     for entry in entries
@@ -133,15 +151,6 @@ def parse_method(text: str, profile: str = "native") -> Method:
     """
     name, given = split_setting(text)
     return build_method(find_method(name), given, profile)
-
-
-def split_setting(text: str) -> tuple[str, dict[str, Value]]:
-    """Name and parameters of a setting; the name of a method in a file holds a colon of its own."""
-    file, dot_py, rest = text.partition(".py:")
-    if not dot_py:
-        return parse_setting(text)
-    name, given = parse_setting(rest)
-    return f"{file}.py:{name}", given
 
 
 def default_sweep(name: str, length: int) -> list[str]:

@@ -19,19 +19,19 @@ class GuidedDenoiser:
     Args:
         denoiser: The model; it must be able to read a masked prompt.
         scale: w; 0 is the model itself.
+        name: Canonical model string; None to derive one.
 
     Raises:
         UsageError: the model knows its prompts by heart (the ideal denoiser).
     """
 
-    def __init__(self, denoiser: Denoiser, scale: float) -> None:
+    def __init__(self, denoiser: Denoiser, scale: float, name: str | None = None) -> None:
         if "columns" in denoiser.spec.capabilities:
             raise UsageError(f"{denoiser.spec.name} cannot be guided: it has no answer to a masked prompt.")
         self._denoiser, self._scale = denoiser, scale
         self.tokenizer = denoiser.tokenizer
-        self.spec = replace(
-            denoiser.spec, name=f"{denoiser.spec.name}+cfg={scale:g}", capabilities=frozenset({"prompt"})
-        )
+        name = name or f"{denoiser.spec.name}+cfg={scale:g}"
+        self.spec = replace(denoiser.spec, name=name, capabilities=frozenset({"prompt"}))
 
     def encode(self, messages: Sequence[Message]) -> list[int]:
         """Prompt ids of a chat."""

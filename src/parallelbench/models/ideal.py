@@ -47,8 +47,8 @@ class IdealDenoiser:
         vocab_size: V.
         special: Ids of mask, EOS and filler.
         problems: The samples it will be asked about, with their tasks.
-        noise: Standard deviation of the zero-mean normal noise on the finite logits. It is a function of (lane,
-            position, token) and breaks exact ties at random (paper, section 3).
+        noise: Standard deviation of the zero-mean normal noise on the finite logits, which breaks exact ties at
+            random (paper, section 3); see `perturb`.
         revision: Version of tokenizer and definition.
         corpus: Texts to count tokens in, for methods that ask for frequencies; None where there are none.
     """
@@ -163,9 +163,14 @@ class IdealDenoiser:
         positions: Int[Tensor, " N"],
         columns: Int[Tensor, " K"],
     ) -> Float[Tensor, "N K"]:
-        """Logits plus noise: the same normal number for the same (lane seed, position, token) at every step."""
+        """Logits plus noise: a normal number that is a function of (lane seed, position, token, exact logit).
+
+        It is fresh whenever a logit changes, as the paper's is at every step. Noise that stayed would decide later
+        ties by what it had decided already: the positions left last would be those whose noise was unlucky.
+        """
         row, column = logits.isfinite().nonzero(as_tuple=True)
-        noise = normal_hash(seeds[row].numpy(), positions[row].numpy(), columns[column].numpy())
+        exact = logits[row, column].view(torch.int32).to(torch.int64) << 20  # tokens stay below 2^20
+        noise = normal_hash(seeds[row].numpy(), positions[row].numpy(), (columns[column] + exact).numpy())
         out = logits.clone()
         out[row, column] += torch.from_numpy((self._noise * noise).astype(np.float32))
         return out

@@ -8,14 +8,14 @@ import fcntl
 import json
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from parallelbench.errors import RunError, UsageError
+from parallelbench.errors import RunError, UsageError, lookup
 
 FILE = "lanes.sqlite"
 SCHEMA = 1
@@ -47,6 +47,8 @@ _FRAME = (
     "lane_id, model, revision, task, task_version, sample, sample_index, method, setting, kind, seed, profile, "
     "grammar, numerics, max_tokens, score, score_strict, why, nfe, rows, effective_tokens, distance, seconds, error"
 )
+EXTRA = ("run_id", "tokens", "text", "parts", "commit_step", "revisions")
+"""Columns of a lane that `Store.frame` leaves out unless asked."""
 
 
 class Store:
@@ -251,19 +253,33 @@ class Store:
         lane = dict(found[0])
         return {k: json.loads(v) if k in _JSON and v is not None else v for k, v in lane.items()}
 
-    def frame(self) -> pd.DataFrame:
-        """All lanes without their tokens and texts, in the order of their ids."""
+    def frame(self, extra: Collection[str] = ()) -> pd.DataFrame:
+        """All lanes in the order of their ids, without tokens, texts and trajectories.
+
+        Args:
+            extra: Columns to read all the same: any of `EXTRA`. Those that the file keeps as JSON come parsed.
+
+        Raises:
+            UsageError: `extra` names something else.
+        """
+        for name in extra:
+            lookup(dict.fromkeys(EXTRA), name, "column")
+        columns = [*_FRAME.split(", "), *extra]
         with self._faults():
-            rows = self._db.execute(f"SELECT {_FRAME} FROM lanes ORDER BY lane_id").fetchall()
-        return pd.DataFrame.from_records(list(map(tuple, rows)), columns=_FRAME.split(", "), coerce_float=True)
+            rows = self._db.execute(f"SELECT {', '.join(columns)} FROM lanes ORDER BY lane_id").fetchall()
+        frame = pd.DataFrame.from_records(list(map(tuple, rows)), columns=columns, coerce_float=True)
+        for name in extra:
+            if name in _JSON:
+                frame[name] = pd.Series([v if v is None else json.loads(v) for v in frame[name]], dtype=object)
+        return frame
 
 
-def read_frames(directories: Iterable[Path]) -> pd.DataFrame:
-    """The lanes of several run directories together; a lane found twice counts once."""
+def read_frames(directories: Iterable[Path], extra: Collection[str] = ()) -> pd.DataFrame:
+    """The lanes of several run directories together; a lane found twice counts once (see `Store.frame`)."""
     frames = []
     for directory in directories:
         with Store(directory) as store:
-            frames.append(store.frame())
+            frames.append(store.frame(extra))
     merged = pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0]
     return merged.sort_values("error", na_position="first", kind="stable").drop_duplicates("lane_id")
 

@@ -1,10 +1,11 @@
 """Whole runs of tiny random checkpoints of every family: batch size 1 and 8, with and without padding."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
-from reference import CONFIGS, MASK, VOCAB, checkpoint
+from reference import CONFIGS, MASK, VOCAB, checkpoint, write_tokenizer
 
 from parallelbench.errors import UsageError
 from parallelbench.models.base import Denoiser
@@ -16,6 +17,12 @@ from parallelbench.runs.store import Store
 
 TASKS = ("waiting_line/copy@n=3", "waiting_line/reverse@n=4", "words_to_sentence/easy")
 METHODS = ("confidence:k=16", "threshold:tau=0.005,block=16", "random:k=16")
+STALE = ("confidence:k=8,block=16,cache=prefix", "threshold:tau=0.005,block=16,cache=dual")
+EXACT = ("block_static:k=2,cache=block", "threshold:tau=0.005,block=16,cache=block")
+CACHES = {
+    "llada": STALE, "dream": STALE, "llada_moe": STALE, "sdar": EXACT, "llada2": EXACT, "fast_dllm_v2": EXACT,
+    "sedd_absorb": (), "sedd_uniform": (),
+}  # fmt: skip
 
 
 def lanes(directory):
@@ -43,6 +50,38 @@ def test_a_run_is_the_same_at_every_batch_size(tmp_path, family):
     assert all(mask not in lane["tokens"] for lane in first.values())
 
 
+@pytest.mark.parametrize("family", [name for name, methods in CACHES.items() if methods])
+def test_a_cached_run_is_the_same_at_every_batch_size(tmp_path, family):
+    checkpoint(tmp_path / "model", family)
+    settings = RunSettings(
+        models=(str(tmp_path / "model"),), tasks=TASKS, methods=CACHES[family], samples=1, grammar="none"
+    )
+    results = [run(settings, tmp_path / str(size), batch_size=size) for size in (1, 8)]
+    first = lanes(tmp_path / "1")
+    assert first == lanes(tmp_path / "8") and len(first) == len(TASKS) * len(CACHES[family])
+    assert all(result.failed == 0 for result in results)
+    assert all(MASK not in lane["tokens"] for lane in first.values())
+    if CACHES[family] is EXACT:
+        plain = tuple(setting.removesuffix(",cache=block") for setting in EXACT)
+        run(replace(settings, methods=plain), tmp_path / "plain")
+        assert texts(tmp_path / "plain") == texts(tmp_path / "1")
+
+
+def texts(directory):
+    """Tokens by task, sample and method, whatever the cache."""
+    return {
+        (lane["task"], lane["sample"], lane["setting"].partition(",cache")[0]): lane["tokens"]
+        for lane in lanes(directory).values()
+    }
+
+
+def test_a_model_without_a_cache_refuses_one_before_the_run(tmp_path):
+    checkpoint(tmp_path / "model", "sedd_absorb")
+    settings = RunSettings(models=(str(tmp_path / "model"),), tasks=TASKS[:1], methods=STALE[:1], samples=1)
+    with pytest.raises(UsageError, match="needs prefix_cache, which .* lacks"):
+        run(settings, tmp_path / "out")
+
+
 def test_lanes_of_a_sampler_count_its_steps(tmp_path):
     checkpoint(tmp_path / "model", "sedd_absorb")
     settings = RunSettings(models=(f"{tmp_path}/model:steps=5",), tasks=TASKS[:1], samples=2, grammar="none")
@@ -62,6 +101,71 @@ def test_what_a_model_string_loads_as(tmp_path):
     assert uniform.spec.parameters == {"steps": STEPS}
     with pytest.raises(UsageError, match="decoded by --method"):
         load_model(f"{tmp_path}/dream:steps=3")
+
+
+def causal(path, family="llama"):
+    """A tiny random Llama that shares the byte tokenizer."""
+    import transformers
+
+    torch.manual_seed(3)
+    config = transformers.LlamaConfig(
+        vocab_size=257, hidden_size=32, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2,
+        eos_token_id=256, bos_token_id=None,
+    )  # fmt: skip
+    transformers.LlamaForCausalLM(config).save_pretrained(path)
+    write_tokenizer(path, family)
+
+
+def test_a_verifier_reads_a_draft_from_the_left(tmp_path):
+    checkpoint(tmp_path / "draft", "dream")
+    causal(tmp_path / "judge")
+    model = load_model(f"{tmp_path}/draft:verifier={tmp_path}/judge")
+    assert {"verifier", "prefix_cache"} <= model.spec.capabilities and "+" in model.spec.revision
+    canvas = torch.arange(10).repeat(2, 1)
+    present = torch.ones_like(canvas).bool()
+    present[1, :3] = False
+    rows = torch.zeros_like(present)
+    rows[0, 4], rows[0, 9], rows[1, 7] = True, True, True
+    found = model.verify(canvas, present, rows)
+    inner = load_model(str(tmp_path / "judge")).model
+    expected = [inner(canvas[:1, :4]), inner(canvas[:1, :9]), inner(canvas[1:, 3:7])]
+    assert torch.allclose(found[:, :257], torch.cat([out.logits[:, -1] for out in expected]), atol=1e-5)
+    assert found.shape == (3, model.spec.vocab_size) and (found[:, 257:] == found.min()).all()
+
+
+@pytest.mark.parametrize(
+    ("parameter", "methods"), [("verifier", ("apd:r=0.5", "apd:r=0.9")), ("guidance", METHODS[:2])]
+)
+def test_guided_and_verified_runs_are_the_same_at_every_batch_size(tmp_path, parameter, methods):
+    checkpoint(tmp_path / "model", "dream")
+    causal(tmp_path / "judge")
+    model = f"{tmp_path}/model:{parameter}=" + (f"{tmp_path}/judge" if parameter == "verifier" else "1.5")
+    settings = RunSettings(models=(model,), tasks=TASKS, methods=methods, samples=1, grammar="none")
+    results = [run(settings, tmp_path / str(size), batch_size=size) for size in (1, 8)]
+    assert lanes(tmp_path / "1") == lanes(tmp_path / "8")
+    assert [result.error for result in results] == [None, None]
+    run(replace(settings, models=(str(tmp_path / "model"),), methods=METHODS[:2]), tmp_path / "plain")
+    if parameter == "guidance":
+        assert texts(tmp_path / "plain") != texts(tmp_path / "1")
+
+
+@pytest.mark.parametrize(
+    ("parameters", "problem"),
+    [("verifier=draft", "not an autoregressive"), ("verifier=judge,guidance=1", "don't go together"),
+     ("guidance=-1", "guidance is a number"), ("verifier=other", "cannot verify: its token")],
+)  # fmt: skip
+def test_companions_that_do_not_fit_are_refused(tmp_path, parameters, problem):
+    checkpoint(tmp_path / "draft", "dream")
+    for name in ("judge", "other"):
+        causal(tmp_path / name)
+    renamed = json.loads((tmp_path / "other" / "tokenizer.json").read_text())
+    vocab = renamed["model"]["vocab"]
+    vocab["a"], vocab["b"] = vocab["b"], vocab["a"]
+    (tmp_path / "other" / "tokenizer.json").write_text(json.dumps(renamed))
+    for name in ("draft", "judge", "other"):
+        parameters = parameters.replace(f"={name}", f"={tmp_path}/{name}")
+    with pytest.raises(UsageError, match=problem):
+        load_model(f"{tmp_path}/draft:{parameters}")
 
 
 def test_a_models_name_and_revision_tell_what_changes_results(tmp_path):

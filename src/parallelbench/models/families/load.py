@@ -14,12 +14,15 @@ from parallelbench.models.families.samplers import OwnSampler, SeddSampler, load
 from parallelbench.models.families.sedd import SeddNetwork
 from parallelbench.models.families.tokens import load_tokenizer, special_tokens
 from parallelbench.models.generators.base import Generator
-from parallelbench.models.generators.causal import load_causal
+from parallelbench.models.generators.causal import CausalGenerator, load_causal
+from parallelbench.models.guidance import GuidedDenoiser
 from parallelbench.models.native.files import is_native, load_directory
+from parallelbench.models.verified import VerifiedDenoiser
 from parallelbench.settings import Value, format_setting, parse_setting
 
 PARAMETERS: Mapping[str, Value] = {
     "family": "", "dtype": "auto", "device": "auto", "attention": "sdpa", "block": 0, "steps": 0, "adapter": "",
+    "guidance": 0.0, "verifier": "",
 }  # fmt: skip
 """What may follow the path: `DIR:dtype=bfloat16,steps=16`; 0 and empty mean the checkpoint's own."""
 OPERATIONAL = ("device",)
@@ -97,7 +100,30 @@ def load_checkpoint(text: str) -> Denoiser | Generator:
     if options.adapter is not None:
         files = [path for path in [options.adapter / "adapter_model.safetensors"] if path.is_file()]
         revision += "+" + checkpoint_digest(options.adapter, files)
-    return assemble(checkpoint, options, name, revision, int(given.get("steps", 0)))
+    return _joined(assemble(checkpoint, options, name, revision, int(given.get("steps", 0))), given, name)
+
+
+def _joined(model: Denoiser | Generator, given: Mapping[str, Value], name: str) -> Denoiser | Generator:
+    """The model with the verifier and the guidance that were asked for.
+
+    Raises:
+        UsageError: a model that decodes by itself, a verifier that is none, or no number.
+    """
+    scale, verifier = given.get("guidance", 0.0), given.get("verifier")
+    if not verifier and scale == 0:
+        return model
+    if isinstance(scale, str | bool) or scale < 0:
+        raise UsageError(f"guidance={scale} is not allowed; guidance is a number of at least 0.")
+    if isinstance(model, Generator):
+        raise UsageError(f"{name} decodes by itself: guidance and a verifier belong to models decoded by --method.")
+    if verifier and scale:
+        raise UsageError(f"{name}: guidance and a verifier don't go together.")
+    if scale:
+        return GuidedDenoiser(model, float(scale), name)
+    judge = load_checkpoint(str(verifier))
+    if not isinstance(judge, CausalGenerator):
+        raise UsageError(f"verifier={verifier} is not an autoregressive model.")
+    return VerifiedDenoiser(model, judge, name)
 
 
 def assemble(

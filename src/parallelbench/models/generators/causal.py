@@ -40,7 +40,7 @@ class CausalGenerator:
         self._ends = [token for token in found if token is not None]
         if (own := tokenizer.inner.eos_token_id) is not None and own not in self._ends:
             self._ends.append(own)
-        self._pad = next((t for t in (tokenizer.inner.pad_token_id, *self._ends) if t is not None), 0)
+        self.pad = next((t for t in (tokenizer.inner.pad_token_id, *self._ends) if t is not None), 0)
 
     def generate(self, requests: Iterable[Request], batch_size: int) -> Iterator[Generation]:
         """Answers in batches of requests with the same limit."""
@@ -74,7 +74,7 @@ class CausalGenerator:
     def _continue(self, prompts: list[list[int]], limit: int) -> list[list[int]]:
         """Greedy continuations, each up to and including its own end token."""
         width = max(map(len, prompts))
-        ids = torch.full((len(prompts), width), self._pad)
+        ids = torch.full((len(prompts), width), self.pad)
         present = torch.zeros_like(ids)
         for number, prompt in enumerate(prompts):
             ids[number, width - len(prompt) :] = torch.tensor(prompt)
@@ -82,7 +82,7 @@ class CausalGenerator:
         device = self.model.device
         out: Tensor = self.model.generate(
             ids.to(device), attention_mask=present.to(device), do_sample=False, max_new_tokens=limit,
-            pad_token_id=self._pad, eos_token_id=self._ends or None, temperature=None, top_p=None, top_k=None,
+            pad_token_id=self.pad, eos_token_id=self._ends or None, temperature=None, top_p=None, top_k=None,
         )  # fmt: skip
         return [self._until_end(row) for row in out[:, width:].tolist()]
 
