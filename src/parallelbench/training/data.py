@@ -174,9 +174,7 @@ def weighted(tasks: Sequence[CountedTask], weights: Mapping[str, float]) -> dict
     names = {task.name for task in tasks}
     for name, weight in weights.items():
         if name not in names:
-            raise UsageError(
-                f"a weight for {name!r}, which is none of the tasks trained on: {', '.join(sorted(names))}."
-            )
+            raise UsageError(f"a weight for {name!r}, but the tasks trained on are {', '.join(sorted(names))}.")
         if not weight > 0:
             raise UsageError(f"the weight of {name} must be positive, got {weight}.")
     return {task: weights.get(task.name, 1.0) for task in tasks}

@@ -109,10 +109,12 @@ class Training:
 
     def save(self, directory: Path) -> None:
         """Write the model, and what resuming needs in one file."""
-        facts = {"training": {**asdict(self.settings), "step": self.step}}
+        names = sorted({task.name.partition("@")[0] for task in self.stream.tasks})
+        told = {**asdict(self.settings), "step": self.step}
+        facts = {"process": self.settings.process, "tasks": names, "training": told}
         save_network(directory, self.kept, self.words.tokenizer, facts, torch.float32)
-        told = {"step": str(self.step), "settings": json.dumps(asdict(self.settings), sort_keys=True)}
-        write_atomically(directory / STATE, save(self.tensors(), told))
+        header = {"step": str(self.step), "settings": json.dumps(asdict(self.settings), sort_keys=True)}
+        write_atomically(directory / STATE, save(self.tensors(), header))
 
     def restore(self, path: Path) -> None:
         """Take over what `save` wrote.

@@ -13,7 +13,7 @@ from parallelbench.models.registry import load_denoiser
 from parallelbench.models.words import ASSISTANT, EOS, FIRST_PIECE, MASK, PhraseTokenizer
 
 WORDS = PhraseTokenizer(["Say this again:\n"], [*"abcd", ", ", "\n"])
-WRITTEN = torch.tensor([EOS, *WORDS.encode("abcd")])
+WRITTEN = torch.tensor([EOS, *(WORDS.encode(letter)[0] for letter in "abcd")])
 SIZE = Size(WORDS.vocab_size, len(WRITTEN), 8, 6, width=16, layers=2, heads=2, hidden=24)
 CHAT = [{"role": "user", "content": "Say this again:\na, b"}]
 
@@ -26,7 +26,7 @@ def folder(tmp_path_factory):
     initialise(network, torch.Generator().manual_seed(0), rank)
     with torch.no_grad():
         network.head.weight.mul_(30)  # so that logits differ between places
-    save_network(place, network, WORDS, {}, torch.float16)
+    save_network(place, network, WORDS, {"process": "masked", "tasks": ["waiting_line/copy"]}, torch.float16)
     return place
 
 
@@ -53,7 +53,7 @@ def test_it_is_a_denoiser_that_reads_the_last_question(model):
     ids = model.encode([{"role": "user", "content": "something else"}, *CHAT])
     assert ids == [*WORDS.encode("Say this again:\na, b"), ASSISTANT]
     assert ids[0] == FIRST_PIECE and len(ids) == 5  # the phrase is one token
-    assert model.decode([*WORDS.encode("ab"), EOS]) == "ab"
+    assert model.decode([*WORDS.encode("a, b"), EOS]) == "a, b"
 
 
 def test_logits_are_those_of_the_network_alone_whatever_the_padding(model):

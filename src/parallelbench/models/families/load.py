@@ -86,9 +86,9 @@ def load_checkpoint(text: str) -> Denoiser | Generator:
     told = {key: value for key, value in given.items() if key not in OPERATIONAL and value != PARAMETERS[key]}
     name = format_setting(place if commit else os.path.normpath(place), told)
     if is_native(read_json(directory / "config.json")):
-        if told:
+        if told.keys() - {"steps"}:
             raise UsageError(f"{directory} is a model of `pb train`; it takes no {', '.join(told)}.")
-        return load_directory(directory, name)
+        return load_directory(directory, name, int(given.get("steps", 0)))
     checkpoint = inspect(directory, options.family)
     if checkpoint is None:
         config = read_json(directory / "config.json")

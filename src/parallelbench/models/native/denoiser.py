@@ -19,14 +19,23 @@ class NativeDenoiser:
         revision: Digest of the weights.
         network: The network, in evaluation mode.
         tokenizer: Its tokenizer.
+        tasks: What it was trained on.
     """
 
-    def __init__(self, name: str, revision: str, network: AnswerNetwork, tokenizer: PhraseTokenizer) -> None:
+    def __init__(
+        self,
+        name: str,
+        revision: str,
+        network: AnswerNetwork,
+        tokenizer: PhraseTokenizer,
+        tasks: frozenset[str] | None = None,
+    ) -> None:
         self.network, self._words = network, tokenizer
         self.tokenizer: Tokenizer = tokenizer
         self.spec = DenoiserSpec(
-            name=name, revision=revision, vocab_size=tokenizer.vocab_size, mask_id=MASK, eos_id=EOS, pad_id=PAD
-        )
+            name=name, revision=revision, vocab_size=tokenizer.vocab_size, mask_id=MASK, eos_id=EOS, pad_id=PAD,
+            tasks=tasks,
+        )  # fmt: skip
 
     def encode(self, messages: Sequence[Message]) -> list[int]:
         """The last turn alone: the network was trained without worked examples."""

@@ -15,8 +15,11 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from parallelbench.errors import UsageError
+from parallelbench.models.base import Denoiser
+from parallelbench.models.generators.base import Generator, GeneratorSpec
 from parallelbench.models.native.denoiser import NativeDenoiser
 from parallelbench.models.native.network import AnswerNetwork, Size
+from parallelbench.models.native.samplers import STEPS, CausalSampler, UniformSampler
 from parallelbench.models.words import PhraseTokenizer
 
 ARCHITECTURE = "ParallelBenchAnswerNetwork"
@@ -41,7 +44,7 @@ def save_network(
         directory: Created where missing.
         network: The network.
         tokenizer: Its tokenizer.
-        facts: More for `config.json`, such as how it was trained.
+        facts: More for `config.json`: "process" and "tasks", and how it was trained.
         dtype: Number format of the weights on disk.
     """
     directory.mkdir(parents=True, exist_ok=True)
@@ -57,15 +60,22 @@ def save_network(
     write_atomically(directory / CONFIG, json.dumps(config, indent=1).encode() + b"\n")
 
 
-def load_network(config: bytes, weights: bytes, name: str) -> tuple[AnswerNetwork, PhraseTokenizer]:
-    """A network in float32 and its tokenizer, from the contents of its two files.
+def load_native(config: bytes, weights: bytes, name: str, steps: int = 0) -> Denoiser | Generator:
+    """A network in float32 from the contents of its two files: a denoiser, or what decodes by itself.
+
+    Args:
+        config: `config.json`.
+        weights: `model.safetensors`.
+        name: Canonical model string.
+        steps: Steps of a model of uniform diffusion; 0 for the default.
 
     Raises:
-        UsageError: files that do not fit each other.
+        UsageError: files that do not fit each other, or steps for a model that is decoded by methods.
     """
     try:
         told = json.loads(config)
-        size = Size(**told["size"])
+        process, size = told["process"], Size(**told["size"])
+        tasks = frozenset(map(str, told["tasks"]))
         tokenizer = PhraseTokenizer(told["phrases"], told["pieces"])
         state = {k: v.float() if v.is_floating_point() else v for k, v in load(weights).items()}
         _check_size(size, state)  # before anything is built whose size the configuration alone decides
@@ -73,7 +83,20 @@ def load_network(config: bytes, weights: bytes, name: str) -> tuple[AnswerNetwor
         network.load_state_dict(state)
     except (KeyError, TypeError, ValueError, IndexError, RuntimeError, SafetensorError) as error:
         raise UsageError(f"{name}: {CONFIG} and {WEIGHTS} do not make a network: {error}") from error
-    return network.eval(), tokenizer
+    revision = hashlib.sha256(config + weights).hexdigest()[:12]
+    if steps and process != "uniform":
+        raise UsageError(f"{name}: steps= belongs to models of uniform diffusion.")
+    if process == "masked":
+        return NativeDenoiser(name, revision, network.eval(), tokenizer, tasks)
+    if process == "causal":
+        return CausalSampler(GeneratorSpec(name, revision, "float32", tasks=tasks), network.eval(), tokenizer)
+    if process != "uniform":
+        raise UsageError(f"{name}: {CONFIG} names the process {process!r}, which is none of ours.")
+    steps = steps or STEPS
+    spec = GeneratorSpec(
+        name, revision, "float32", "ancestral", {"steps": steps}, f"ancestral:steps={steps}", tasks=tasks
+    )
+    return UniformSampler(spec, network.eval(), tokenizer)
 
 
 def _check_size(size: Size, state: Mapping[str, Tensor]) -> None:
@@ -89,35 +112,24 @@ def _check_size(size: Size, state: Mapping[str, Tensor]) -> None:
             raise ValueError(f"{name} is {getattr(size, name)} in the one, {value} in the other")
 
 
-def load_native(config: bytes, weights: bytes, name: str) -> NativeDenoiser:
-    """The denoiser of a network's two files.
-
-    Raises:
-        UsageError: files that do not fit each other.
-    """
-    network, tokenizer = load_network(config, weights, name)
-    revision = hashlib.sha256(config + weights).hexdigest()[:12]
-    return NativeDenoiser(name, revision, network, tokenizer)
-
-
 def is_native(config: Mapping[str, Any]) -> bool:
     """Whether a `config.json` is one of ours."""
     return bool(config.get("architectures") == [ARCHITECTURE])
 
 
-def load_directory(directory: Path, name: str) -> NativeDenoiser:
-    """The denoiser that `pb train` left in a directory.
+def load_directory(directory: Path, name: str, steps: int = 0) -> Denoiser | Generator:
+    """The model that `pb train` left in a directory; see `load_native`.
 
     Raises:
         UsageError: a file is missing, no plain file or absurdly large, or the two do not fit each other.
     """
-    return load_native(_read(directory / CONFIG), _read(directory / WEIGHTS), name)
+    return load_native(_read(directory / CONFIG), _read(directory / WEIGHTS), name, steps)
 
 
-def load_built_in(name: str) -> NativeDenoiser:
-    """A denoiser whose weights the package ships."""
-    folder = files("parallelbench.models.native") / "data" / name
-    return load_native((folder / CONFIG).read_bytes(), (folder / WEIGHTS).read_bytes(), name)
+def load_built_in(model: str, name: str, steps: int = 0) -> Denoiser | Generator:
+    """A model whose weights the package ships: `tiny`, under its canonical name."""
+    folder = files("parallelbench.models.native") / "data" / model
+    return load_native((folder / CONFIG).read_bytes(), (folder / WEIGHTS).read_bytes(), name, steps)
 
 
 def _read(path: Path) -> bytes:
