@@ -29,7 +29,7 @@ class Answer:
 
     def step(self, masks: Bool[Tensor, "n G"], tau: float | None) -> Bool[Tensor, "n G"]:
         """What one step of the decoder that is sped up would decide."""
-        best = self.surest(masks, torch.ones(len(masks), 1))
+        best = self.surest(masks, torch.ones(len(masks), 1, dtype=torch.int64))
         return best if tau is None else best | (masks & (self.sure >= tau))
 
 
@@ -66,7 +66,7 @@ def speculate(d: int, tau: float | None, eager: bool) -> Rule:
         again = torch.zeros_like(newly)
         full = ~(left & _first_block(proposal, window)[lanes]).any(-1, keepdim=True) & eager
         if eager:  # published: once the first block is full the answers drafted from grow old, one more is used up
-            again = full & known.surest(left & ~newly, torch.ones(len(left), 1))
+            again = full & known.surest(left & ~newly, torch.ones(len(left), 1, dtype=torch.int64))
         token = torch.where(filled | again, known.token, found.token)
         commit = torch.where(filled | newly | again, token, -1)[best]
         after, last = (left & ~newly & ~again).sum(-1)[best], torch.where(full, again, newly).sum(-1)[best]

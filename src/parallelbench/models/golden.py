@@ -28,7 +28,7 @@ Ids = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Tables:
-    """Weights of the stub: A [L, V], B and C [L, V, V], frequencies [V], T [L, L], U [V, V]; 0 where a file has none."""
+    """Weights of the stub: A [L, V], B and C [L, V, V], frequencies [V], T [L, L], U [V, V]; 0 if a file lacks them."""
 
     own: Array
     pair: Array
