@@ -1,15 +1,11 @@
 import importlib.util
-import sys
-from pathlib import Path
 
 import pytest
 import torch
 
 if importlib.util.find_spec("peft") is None:
     pytest.skip("peft is missing: pip install 'parallelbench[models]'", allow_module_level=True)
-sys.path.insert(0, str(Path(__file__).parents[1] / "models" / "families"))  # tiny random checkpoints
-from reference import checkpoint
-
+from models.families.reference import checkpoint
 from parallelbench.errors import UsageError
 from parallelbench.models.registry import load_denoiser
 from parallelbench.runs.execute import run
@@ -27,19 +23,19 @@ def llada(tmp_path_factory):
     return folder
 
 
-def test_fifty_samples_are_learnt_by_heart_and_the_adapter_is_used(llada, tmp_path):
+def test_samples_are_learnt_and_the_adapter_is_used(llada, tmp_path):
     settings = LoraSettings(
-        str(llada), (TASK,), samples=50, validation=4, epochs=40, batch=10, rate=2e-2, rank=16, alpha=32, dropout=0.0
+        str(llada), (TASK,), samples=20, validation=4, epochs=5, batch=5, rate=2e-2, rank=16, alpha=32, dropout=0.0
     )
     heard = []
     fine_tune(settings, tmp_path / "adapter", heard.append)
-    assert heard[-1].loss < 0.1 * heard[0].loss, [epoch.loss for epoch in heard]
-    assert heard[-1].step == 40 * 5 and heard[0].validation is not None
+    assert heard[-1].loss < 0.6 * heard[0].loss, [epoch.loss for epoch in heard]
+    assert heard[-1].step == 5 * 4 and heard[0].validation is not None
     plain, adapted = load_denoiser(str(llada)), load_denoiser(f"{llada}:adapter={tmp_path}/adapter")
-    seen = examples(plain, expand_tasks((TASK,)), 50, 0, "train")[:10]
+    seen = examples(plain, expand_tasks((TASK,)), 20, 0, "train")[:10]
     with torch.no_grad():
         before, after = (hidden_loss(model, seen, torch.Generator().manual_seed(1)) for model in (plain, adapted))
-    assert after < 0.2 * before
+    assert after < 0.6 * before
     both = (str(llada), f"{llada}:adapter={tmp_path}/adapter")
     result = run(RunSettings(models=both, tasks=(TASK,), methods=("confidence:k=64",), samples=1), tmp_path / "run")
     assert result.failed == 0 and result.decoded == 2

@@ -5,7 +5,18 @@ from typing import Annotated
 import typer
 
 from parallelbench import __version__
-from parallelbench.cli import catalogue, conformance, frequencies, leaderboard, models, run, score, theory, train
+from parallelbench.cli import (
+    catalogue,
+    conformance,
+    frequencies,
+    leaderboard,
+    models,
+    reproduce,
+    run,
+    score,
+    theory,
+    train,
+)
 from parallelbench.cli.output import faults_told
 
 app = typer.Typer(
@@ -39,6 +50,7 @@ app.command()(catalogue.show)
 app.command()(leaderboard.leaderboard)
 app.command()(score.score)
 app.command()(train.train)
+app.command()(reproduce.reproduce)
 app.command()(frequencies.frequencies)
 app.command("export-chat")(catalogue.export_chat)
 conformance.app.command("model")(models.conform)
