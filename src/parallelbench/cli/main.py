@@ -16,10 +16,12 @@ from parallelbench.cli import (
     leaderboard,
     models,
     report,
+    reproduce,
     run,
     score,
     theory,
     trace,
+    train,
 )
 from parallelbench.cli.output import faults_told
 
@@ -58,6 +60,8 @@ app.command()(figures.figures)
 app.command()(trace.trace)
 app.command()(export.export)
 app.command()(score.score)
+app.command()(train.train)
+app.command()(reproduce.reproduce)
 app.command()(frequencies.frequencies)
 app.command("inspect-dependencies")(dependencies.inspect_dependencies)
 app.command("export-chat")(catalogue.export_chat)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from parallelbench.cli.output import WHOLE, Json, faults_told, note, print_json, progress_bar, stdout
-from parallelbench.errors import lookup
+from parallelbench.errors import UsageError, lookup
 
 if TYPE_CHECKING:
     from parallelbench.runs.execute import RunResult
@@ -25,6 +25,9 @@ def run(
     ] = None,
     family: Annotated[
         str | None, typer.Option(metavar="NAME", help="Force the family of checkpoints; see `pb models families`.")
+    ] = None,
+    adapter: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="LoRA adapter of checkpoints, e.g. from `pb train --model DIR`.")
     ] = None,
     task: Annotated[
         Many, typer.Option(metavar="NAME", help="Task or category; repeatable; see `pb list tasks`. Default: all.")
@@ -76,7 +79,7 @@ def run(
     """
     with faults_told():
         given: dict[str, Any] = {
-            "models": with_family(model, family), "tasks": task, "methods": method, "samples": samples,
+            "models": told(model, family=family, adapter=adapter), "tasks": task, "methods": method, "samples": samples,
             "seed": seed, "data": data, "profile": profile, "grammar": grammar, "bertscore": bertscore,
         }  # fmt: skip
         carry_out(resolve(preset, given), out or Path("runs") / preset, batch_size, executor, json)
@@ -95,13 +98,22 @@ def carry_out(settings: "RunSettings", directory: Path, batch_size: int, executo
         raise typer.Exit(1)
 
 
-def with_family(models: Many, family: str | None) -> Many:
-    """The models, every checkpoint among them told its family."""
-    if family is None or not models:
+def told(models: Many, **parameters: str | Path | None) -> Many:
+    """The models, every checkpoint among them told the parameters that were given.
+
+    Raises:
+        UsageError: parameters without a checkpoint.
+    """
+    given = {key: str(value) for key, value in parameters.items() if value is not None}
+    if not given:
         return models
     from parallelbench.models.families.load import is_checkpoint, with_parameter
 
-    return [with_parameter(text, "family", family) if is_checkpoint(text) else text for text in models]
+    if not models or not any(map(is_checkpoint, models)):
+        raise UsageError(f"--{next(iter(given))} belongs to checkpoints; give one with --model DIR.")
+    for key, value in given.items():
+        models = [with_parameter(text, key, value) if is_checkpoint(text) else text for text in models]
+    return models
 
 
 def resolve(preset: str, given: dict[str, Any]) -> "RunSettings":

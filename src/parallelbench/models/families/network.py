@@ -54,6 +54,12 @@ class Network:
 
         `watch` sees every layer's attention (module `looking`).
         """
+        return self.trainable_logits(canvas, present, rows, watch)
+
+    def trainable_logits(
+        self, canvas: Int[Tensor, "B L"], present: Bool[Tensor, "B L"], rows: Bool[Tensor, "B L"], watch: Any = None
+    ) -> Float[Tensor, "N V"]:
+        """`logits` through which gradients flow, where weights want any."""
         hidden, _ = self._forward(canvas, present, watch=watch)
         return self.head(self.pick(hidden, rows, present))
 
