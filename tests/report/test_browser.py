@@ -281,7 +281,10 @@ def test_the_policy_lets_nothing_in_or_out(browser, pages):
                 script.textContent = "window.hacked = true";
                 document.body.append(script);
                 const image = new Image();
-                const loaded = new Promise((end) => { image.onload = () => end("yes"); image.onerror = () => end("no"); });
+                const loaded = new Promise((end) => {
+                    image.onload = () => end("yes");
+                    image.onerror = () => end("no");
+                });
                 image.src = address;
                 return [window.hacked === undefined, await loaded, await fetch(address).then(() => "yes", () => "no")];
             }""",
