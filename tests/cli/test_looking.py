@@ -1,7 +1,8 @@
-"""`pb trace`, `pb compare`, `pb export` and `pb figures`: what a person gets to see, and what a hostile model cannot."""
+"""`pb trace`, `pb compare`, `pb export`, `pb figures`: what a person gets to see, and what a hostile model cannot."""
 
 import csv
 import json
+import sys
 import unicodedata
 from io import StringIO
 from pathlib import Path
@@ -155,6 +156,18 @@ def test_export_as_csv_json_and_parquet(pb):
     assert pb("export", GOLDEN, "--format", "parquet", "--all", "-o", "lanes.parquet").code == 0
     table = pd.read_parquet("lanes.parquet")
     assert list(table["lane_id"]) == [r["lane_id"] for r in rows] and json.loads(table["tokens"].iloc[0])
+
+
+def test_a_terminal_gets_harmless_csv_and_a_pipe_the_text_itself(tmp_path, monkeypatch, capsys):
+    with Store(GOLDEN) as store, Store(tmp_path, create=True) as other:
+        other.add_lane({**store.lane(read_frames([GOLDEN])["lane_id"].iloc[0]), "text": EVIL[:200]})
+    frame = read_frames([tmp_path], ["text"])
+    export_module.write_frame(frame, "csv", None)
+    assert "\x1b[31m" in capsys.readouterr().out
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    export_module.write_frame(frame, "csv", None)
+    text = capsys.readouterr().out
+    assert "\\x1b[31m" in text and not [c for c in text if unicodedata.category(c) in ("Cc", "Cf") and c != "\n"]
 
 
 def test_export_says_what_is_missing(pb, refused, monkeypatch):
