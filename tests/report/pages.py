@@ -59,7 +59,8 @@ def trace(setting="confidence:k=2", revised=True, piece="word", text="a b c d"):
     if revised:
         steps.append(step(2, [5, 7, 6, 8], [2, 3]))
     return {
-        "schema": "parallelbench.trace/1", "source": "decoded", "note": "", "messages": [{"role": "user", "content": piece}],
+        "schema": "parallelbench.trace/1", "source": "decoded", "note": "",
+        "messages": [{"role": "user", "content": piece}],
         "lane": {
             "id": f"id {setting}", "model": "ideal", "revision": "1", "task": "waiting_line/copy", "sample": "s/0",
             "method": setting.partition(":")[0], "setting": setting, "kind": "static", "seed": 0, "profile": "native",

@@ -38,20 +38,23 @@ def group_curves(
     """
     table = lanes(frame)
     measured = summarise(table)
-    curves = [mean_curve(measured[measured["task"].isin(list(tasks))]).assign(group=name) for name, tasks in groups.items()]
-    if not curves:
-        return mean_curve(measured).assign(group="", low=float("nan"), high=float("nan"))
-    result = pd.concat(curves, ignore_index=True).assign(low=float("nan"), high=float("nan"))
+    curves = [_curve(measured, tasks).assign(group=name) for name, tasks in groups.items()]
+    result = pd.concat(curves, ignore_index=True) if curves else _curve(measured, ()).assign(group="")
+    result = result.assign(low=float("nan"), high=float("nan"))
     if bootstrap:
-        scored = measured[measured["score"].notna()].groupby("model")["task"].unique()
+        scored = {model: set(part["task"]) for model, part in measured[measured["score"].notna()].groupby("model")}
         for (model, method), rows in result.groupby(["model", "method"]):
             part = table[(table["model"] == model) & (table["method"] == method)]
             settings = [str(setting) for setting in part["setting"].unique()]
             draws = resample(part, settings, bootstrap, seed)
             for index, row in rows.iterrows():
-                tasks = sorted(set(groups[str(row["group"])]) & set(scored[model]))
+                tasks = sorted(scored[model] & set(groups[str(row["group"])]))
                 result.loc[index, ["low", "high"]] = _interval(draws, tasks, settings.index(str(row["setting"])))
     return result
+
+
+def _curve(measured: pd.DataFrame, tasks: Sequence[str]) -> pd.DataFrame:
+    return mean_curve(measured[measured["task"].isin(list(tasks))])
 
 
 def _interval(draws: Resampled, tasks: list[str], column: int) -> list[Any]:

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from parallelbench.cli.output import WHOLE, Json, faults_told, note, print_json
-from parallelbench.errors import RunError, UsageError, lookup
+from parallelbench.cli.output import WHOLE, Json, faults_told, note, print_json, write_text
+from parallelbench.errors import UsageError, lookup
 
 CEILINGS = ("lists", "all", "none")
 
@@ -48,17 +48,10 @@ def report(
         from parallelbench.cli.report_page import Wanted, make_page
 
         text, notes = make_page(Wanted(directories, curves or [], ceilings, traces, bootstrap, title))
-        _write(output, text)
+        write_text(output, text)
         if json:
             print_json({"file": str(output), "bytes": len(text.encode()), "notes": notes})
         else:
             for line in notes:
                 note(line)
             note(f"{output}: {len(text.encode()) / 1e6:.1f} MB; open it in a browser.")
-
-
-def _write(output: Path, text: str) -> None:
-    try:
-        output.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise RunError(f"Cannot write {output}: {error.strerror}.") from error

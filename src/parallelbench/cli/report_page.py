@@ -19,7 +19,7 @@ from parallelbench.runs.signature import frame_signature
 from parallelbench.runs.store import Store
 
 Entry = dict[str, Any]
-EXTRA = ("commit_step", "revisions", "parts")
+EXTRA = ("run_id", "commit_step", "revisions", "parts")
 """Columns of the store that the page's statistics need beside the usual ones."""
 SLOW_TO_SOLVE = ("puzzle/latin_square",)
 
@@ -65,7 +65,7 @@ def make_page(wanted: Wanted) -> tuple[str, list[str]]:
         title=wanted.title,
         subtitle=", ".join(map(str, wanted.directories)),
         methods=methods,
-        runs=[run for directory in wanted.directories for run in _runs(directory)],
+        runs=[run for directory in wanted.directories for run in _runs(directory, frame)],
         published=published,
         traces=chosen_traces(frame, wanted.traces),
         notes=notes,
@@ -138,10 +138,10 @@ def _lonely(model: str, frame: pd.DataFrame) -> Iterator[str]:
         yield f"{model}: not in the mean over tasks, since some task lacks them: {shown}"
 
 
-def _runs(directory: Path) -> Iterator[Entry]:
-    """The runs of a directory as the page tells them."""
+def _runs(directory: Path, frame: pd.DataFrame) -> Iterator[Entry]:
+    """The runs of a directory as the page tells them; a lane found in several directories counts in one."""
+    lanes = frame.loc[frame["directory"] == str(directory), "run_id"].value_counts()
     with Store(directory) as store:
-        lanes = store.frame(("run_id",))["run_id"].value_counts()
         spent = store.executions()
         for run in store.runs():
             yield {

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from parallelbench.cli.output import WHOLE, Json, faults_told, print_json, stdout
+from parallelbench.cli.output import WHOLE, Json, faults_told, note, print_json, stdout, write_text
 from parallelbench.errors import UsageError, lookup
 
 if TYPE_CHECKING:
@@ -38,6 +38,9 @@ def trace(
     play: Annotated[
         float | None, typer.Option(metavar="SECONDS", help="Play in place, so long a step, instead of a list.")
     ] = None,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write a web page that replays the traces instead.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Show the canvas of a sample filling step by step; docs/trace.md tells the fields of --json.
@@ -55,10 +58,20 @@ def trace(
             raise UsageError("--lane needs the run directory it is in, e.g. pb trace runs/quick --lane 3f9c.")
         else:
             traces = _fresh(task, model or "ideal", method, sample or 0, seed, data, profile)
+        if html is not None:
+            _write_page(traces, html)
         if json:
             print_json({"traces": traces})
+        if html is not None or json:
             return
         _show(traces, color, marginals, play)
+
+
+def _write_page(traces: list[dict[str, Any]], file: Path) -> None:
+    from parallelbench.report.traces import trace_page
+
+    write_text(file, trace_page(traces))
+    note(f"{file}: open it in a browser.")
 
 
 def _fresh(

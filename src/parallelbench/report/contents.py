@@ -20,12 +20,12 @@ from parallelbench.report.palette import HUES, style
 
 Entry = dict[str, Any]
 MEAN_COLUMNS = (
-    "group", "model", "method", "setting", "kind", "score", "low", "high", "tps", "harmonic_tps", "effective_tps", "nfe",
-    "rows", "n", "unscored", "ceiling",
+    "group", "model", "method", "setting", "kind", "score", "low", "high", "tps", "harmonic_tps", "effective_tps",
+    "nfe", "rows", "n", "unscored", "ceiling",
 )  # fmt: skip
 POINT_COLUMNS = (
-    "task", "model", "method", "setting", "kind", "score", "low", "high", "tps", "effective_tps", "nfe", "n", "unscored",
-    "ceiling",
+    "task", "model", "method", "setting", "kind", "score", "low", "high", "tps", "effective_tps", "nfe", "n",
+    "unscored", "ceiling",
 )  # fmt: skip
 ORDER_COLUMNS = (
     "task", "model", "method", "setting", "tps", "kendall", "spearman", "kendall_text", "spearman_text", "first_step",
@@ -106,9 +106,7 @@ def _beside(frame: pd.DataFrame, points: pd.DataFrame, means: pd.DataFrame) -> E
             failure_kinds(frame), ("model", "method", "setting", "k", "task", "failure", "lanes", "share", "n")
         ),
         "order": pack(order_statistics(frame).merge(speed, on=[*keys, "task"], how="left"), ORDER_COLUMNS),
-        "commits": pack(
-            commits_per_step(frame), ("model", "method", "setting", "task", "step", "commits", "lanes")
-        ),
+        "commits": pack(commits_per_step(frame), ("model", "method", "setting", "task", "step", "commits", "lanes")),
         "cost": pack(cost(frame).merge(whole, on=keys, how="left"), COST_COLUMNS),
     }
 

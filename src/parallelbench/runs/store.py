@@ -309,9 +309,8 @@ class Store:
         frame = pd.DataFrame.from_records(rows, columns=columns, coerce_float=True)
         for name in extra:
             if name in _JSON:
-                frame[name] = pd.Series(
-                    [json.loads(v) if isinstance(v, str) else None for v in frame[name]], dtype=object
-                )
+                parsed = [json.loads(v) if isinstance(v, str) else None for v in frame[name]]
+                frame[name] = pd.Series(parsed, dtype=object)
         return frame
 
 

@@ -236,6 +236,17 @@ def trace_stored(directory: Path, lane_id: str, decode_again: bool = True) -> Tr
     with Store(directory) as store:
         row = store.lane(lane_id)
         asked = {run["run_id"]: run["settings"] for run in store.runs()}.get(row["run_id"], {})
+    return trace_row(row, asked, decode_again)
+
+
+def trace_row(row: Mapping[str, Any], asked: Mapping[str, Any], decode_again: bool = True) -> Trace:
+    """As `trace_stored`, of a row that was read already.
+
+    Args:
+        row: What `Store.lane` gives.
+        asked: Settings of the run it belongs to.
+        decode_again: False to use nothing but the row.
+    """
     stored = from_store(row)
     if not decode_again:
         return stored

@@ -46,7 +46,7 @@ function closedFigure(task) {
   const series = closed.series.map((s, i) => ({ label: s.label, color: DATA.hues[i % DATA.hues.length], marker: MARKERS[i % MARKERS.length], points: s.points.map(([x, y]) => ({ x, y, facts: [["items a step", String(x)], ["accuracy", `${number(y, 1)} %`]] })) }));
   return figure({
     title: `Closed form: ${closed.operation}, k of n one-token items a step`, legend: series,
-    note: "What a model with exact marginals reaches, greedy, on the bare list without brackets and quotes; its steps are items, not tokens.",
+    note: "What a model with exact marginals reaches, greedy, on the bare list without brackets and quotes, any right order included; its steps are items, not tokens.",
     height: 300, series, draw: drawPoints, x: { label: "items a step, k", scale: "linear" }, y: { label: "accuracy, %", min: 0, max: 100 },
     table: () => ({ columns: ["series", "k", "accuracy"], rows: series.flatMap((s) => s.points.map((p) => [s.label, p.x, p.y])) }),
   });

@@ -72,6 +72,11 @@ function paint(node, cell, position, trace, final) {
   node.setAttribute("aria-label", describeCell(cell, position));
 }
 
+function fits(step) {
+  if (step?.distance == null) return "";
+  return step.distance ? `; ${step.distance} of the tokens decided so far must change for any correct answer` : "; what is decided fits a correct answer";
+}
+
 /** One trace with its canvas; `show(step)` draws the state after so many forwards. */
 function pane(trace) {
   const frames = framesOf(trace);
@@ -100,7 +105,7 @@ function pane(trace) {
     const left = frames[current].filter((cell) => cell.piece === undefined).length;
     const event = trace.steps[current - 1];
     const taken = event ? (event.again || []).length + (event.before || []).length : 0;
-    status.textContent = `After ${current} of ${trace.steps.length} forwards: ${left} masked${event ? `, ${event.set.length} decided now${taken ? `, ${taken} taken back` : ""}` : ""}${event?.distance == null ? "" : `; ${event.distance} token${event.distance === 1 ? "" : "s"} away from a correct answer`}.`;
+    status.textContent = `After ${current} of ${trace.steps.length} forwards: ${left} masked${event ? `, ${event.set.length} decided now${taken ? `, ${taken} taken back` : ""}` : ""}${fits(event)}.`;
     detail.replaceChildren(...(picked === null ? [] : detailOf(trace, frames[current][picked], picked, current)));
     ending.hidden = current < trace.steps.length;
   };
