@@ -33,7 +33,7 @@ function curveFigure(subject, small) {
   const columns = ["model", "method", "setting", "tps", "score", "low", "high", "ceiling", "n", "unscored"];
   return figure({
     title: small ? subject.name : `Score against tokens per step: ${subject.name}`,
-    note: small ? "" : [what, series.some((s) => s.label.startsWith("ceiling")) ? "dotted: the best any decoder could reach in as many steps" : "", overlay.length ? "hollow: published" : ""].filter(Boolean).join("; "),
+    note: small ? "" : [what, series.some((s) => s.label.startsWith("ceiling")) ? "dotted: the best any decoder could reach with so many steps for every sample (adaptive methods share them out over samples and may pass it)" : "", overlay.length ? "hollow: published" : ""].filter(Boolean).join("; "),
     small, height: small ? 210 : 400, series, draw: drawPoints,
     x: { label: "tokens per step", scale: "log2" }, y: { label: "score, %", min: 0, max: 100 },
     table: () => ({ columns, rows: [...rows.filter(shown).map((row) => columns.map((c) => row[c])), ...overlay.flatMap((s) => s.points.map((p) => [s.label, "", "", p.x, p.y, null, null, null, null, null]))] }),
