@@ -75,7 +75,7 @@ def test_ids_are_equal_exactly_where_all_that_matters_is(one, other):
 
 def test_a_change_of_loop_scorers_or_grammar_changes_every_id(monkeypatch):
     before = lane_id()
-    for name, value in (("LOOP_VERSION", -1), ("SCORER_VERSION", -1), ("grammar_signature", lambda: "other-1")):
+    for name, value in (("LOOP_VERSION", -1), ("SCORER_VERSION", -1), ("judges_signature", lambda: "other-1")):
         with monkeypatch.context() as patch:
             patch.setattr(plan_module, name, value)
             assert lane_id() != before
@@ -84,7 +84,9 @@ def test_a_change_of_loop_scorers_or_grammar_changes_every_id(monkeypatch):
 
 def test_ids_do_not_depend_on_what_else_is_asked_for():
     everything = {"models": ("ideal", "x"), "tasks": ("copy", "sort"), "methods": ("random",), "samples": 3}
-    assert set(everything) | {"seed", "profile", "data", "grammar", "grid"} == {f.name for f in fields(RunSettings)}
+    assert set(everything) | {"seed", "profile", "data", "grammar", "bertscore", "grid"} == {
+        f.name for f in fields(RunSettings)
+    }
     assert lane_id(**everything) == lane_id() == lane_id(grid="paper")
     assert lane_id(sample={"answer": "other", "template": "[MASK]", "index": 7}) == lane_id()
 

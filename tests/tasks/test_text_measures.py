@@ -1,10 +1,14 @@
 """ROUGE, BLEU, BERTScore, judge models and speed-relevant shortcuts, against recorded and hand-made values."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from parallelbench.errors import JudgeError, UsageError
+from parallelbench.runs.execute import run
+from parallelbench.runs.plan import RunSettings
+from parallelbench.runs.store import Store
 from parallelbench.tasks import load_task
 from parallelbench.tasks.base import Sample, Score
 from parallelbench.tasks.scoring import bertscore, judge, measures, score
@@ -135,6 +139,22 @@ def test_pb2025_paraphrases_are_scored_with_an_encoder(encoder):
     native = score("paraphrase", Sample("s", 0, (), facts, ""), "On the mat lay a cat.", "native")
     assert native.parts["bertscore"] == parts["bertscore"]
     bertscore.set_bertscore("none")
+
+
+def test_a_run_compares_paraphrases_with_their_source_and_says_by_what(encoder, tmp_path):
+    pytest.importorskip("transformers")
+    settings = RunSettings(tasks=("paraphrasing",), methods=("confidence:k=1",), samples=2, grammar="none")
+    plain = run(settings, tmp_path)
+    compared = run(replace(settings, bertscore=f"{encoder}:layer=1"), tmp_path)
+    assert plain.signature != compared.signature and "grammar:none+bertscore-tiny-L1@" in compared.signature
+    assert not plain.lanes & compared.lanes and compared.decoded == 2
+    with Store(tmp_path) as store:
+        found = [store.lane(lane) for lane in compared.lanes]
+        assert {store.lane(lane)["parts"]["bertscore"] for lane in plain.lanes} == {None}
+    samples = {sample.id: sample for sample in load_task("paraphrasing").samples(0, 2)}
+    for lane in found:
+        expected = bertscore.BertScore(str(encoder), 1).f1(lane["text"], samples[lane["sample"]].facts["sentence"])
+        assert lane["parts"]["bertscore"] == pytest.approx(expected, abs=1e-6)
 
 
 def test_the_offline_encoder_agrees_with_the_package_bert_score():

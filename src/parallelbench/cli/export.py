@@ -10,6 +10,7 @@ import typer
 
 from parallelbench.cli.output import WHOLE, faults_told, note
 from parallelbench.errors import RunError, UsageError, lookup
+from parallelbench.report.plain import plain
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -69,8 +70,11 @@ def write_frame(frame: "pd.DataFrame", format_: str, out: Path | None) -> None:
     try:
         if format_ == "parquet":
             frame.to_parquet(out, engine="pyarrow", index=False)
+        elif format_ == "csv" and out is None:
+            text = frame.to_csv(index=False, lineterminator="\n")
+            sys.stdout.write(plain(text, keep="\n") if sys.stdout.isatty() else text)
         elif format_ == "csv":
-            frame.to_csv(out or sys.stdout, index=False, lineterminator="\n")
+            frame.to_csv(out, index=False, lineterminator="\n")
         else:
             frame.to_json(out or sys.stdout, orient="records", lines=True, force_ascii=True)
     except OSError as error:

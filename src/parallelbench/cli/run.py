@@ -46,7 +46,20 @@ def run(
         str | None, typer.Option(metavar="NAME", help="Scoring and numerics: native or pb2025. Default: native.")
     ] = None,
     grammar: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Judge of the text tasks: harper or none. Default: harper.")
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Judge of the text tasks: harper, linkgrammar, none, "
+            "languagetool:url=http://HOST:PORT or :jar=PATH. Default: harper.",
+        ),
+    ] = None,
+    bertscore: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Encoder that compares paraphrases with their source: minilm, or a directory "
+            "or model id with :layer=N. Default: none.",
+        ),
     ] = None,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Where results go. Default: runs/PRESET.")] = None,
     batch_size: Annotated[int, typer.Option(help="Lanes decoded together; changes no result.", **WHOLE)] = 64,
@@ -64,7 +77,7 @@ def run(
     with faults_told():
         given: dict[str, Any] = {
             "models": with_family(model, family), "tasks": task, "methods": method, "samples": samples,
-            "seed": seed, "data": data, "profile": profile, "grammar": grammar,
+            "seed": seed, "data": data, "profile": profile, "grammar": grammar, "bertscore": bertscore,
         }  # fmt: skip
         carry_out(resolve(preset, given), out or Path("runs") / preset, batch_size, executor, json)
 

@@ -13,7 +13,6 @@ from rich.table import Table
 from rich.text import Text
 
 from parallelbench import __version__
-from parallelbench.analysis.bootstrap import draw, interval
 from parallelbench.cli.output import Json, faults_told, note, print_json, progress_bar, stdout, write_lines
 from parallelbench.errors import UsageError, lookup
 from parallelbench.report.plain import plain
@@ -25,6 +24,7 @@ from parallelbench.tasks.scoring.grammar import grammar_signature, set_grammar
 from parallelbench.tasks.scoring.judge import judge_signature, set_judge
 
 RESAMPLES = 2000
+JUDGE_TOKENS = 512
 SHOWN_REASONS = 5
 FAILURE = "failure: "
 Answer = tuple[Sample, str]
@@ -61,7 +61,7 @@ def score(
         answers = read_predictions(predictions, found, split, seed)
         set_grammar(grammar)
         set_bertscore(bertscore)
-        set_judge(None if judge == "none" else ask_with(judge, found.max_tokens), judge)
+        set_judge(None if judge == "none" else ask_with(judge), judge)
         scores = []
         with progress_bar("scoring") as show:
             for done, judged in enumerate(score_many(found, answers, profile), start=1):  # type: ignore[arg-type]
@@ -120,8 +120,8 @@ def _row(path: Path, number: int, line: str) -> Mapping[str, Any]:
     return row
 
 
-def ask_with(model: str, max_tokens: int) -> Any:
-    """A prompt-to-text function of a generator.
+def ask_with(model: str) -> Any:
+    """A prompt-to-text function of a generator; an answer of `JUDGE_TOKENS` leaves room to think first.
 
     Raises:
         UsageError: an unknown model, or one that does not write by itself.
@@ -134,7 +134,7 @@ def ask_with(model: str, max_tokens: int) -> Any:
         raise UsageError(f"{model!r} cannot judge: it does not write by itself.")
 
     def ask(prompt: str) -> str:
-        request = Request("judge", [{"role": "user", "content": prompt}], max_tokens, 0)
+        request = Request("judge", [{"role": "user", "content": prompt}], JUDGE_TOKENS, 0)
         return next(iter(generator.generate([request], 1))).text
 
     return ask
@@ -183,6 +183,8 @@ def _percent(values: Iterator[float | None]) -> float | None:
 
 def _interval(known: Sequence[tuple[str, float]], task: str) -> list[float] | None:
     """95 % bootstrap interval over samples, in percent; several answers to a sample count as their mean."""
+    from parallelbench.analysis.bootstrap import draw, interval  # brings pandas along, which no other command needs
+
     by_sample: dict[str, list[float]] = {}
     for name, value in known:
         by_sample.setdefault(name, []).append(value)

@@ -245,11 +245,12 @@ def divergence(
     Example: pb theory divergence --task shuffle --n 4 --method confidence:k=2
     """
     with faults_told():
-        from parallelbench.cli.theory_divergence import measure
         from parallelbench.cli.theory_subjects import find
 
         _at_least(1, lanes=lanes)
-        found = find(task, n, tokens, samples=1, seed=seed)
+        found = find(task, n, tokens, samples=1, seed=seed)  # refused before torch is brought along
+        from parallelbench.cli.theory_divergence import measure
+
         result = measure(found, method, lanes, seed)
         if json:
             print_json(result)

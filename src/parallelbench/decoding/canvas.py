@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from parallelbench.decoding.lane import LaneState
+from parallelbench.decoding.proposal import Layered
 from parallelbench.models.base import DenoiserSpec
 
 
@@ -38,7 +39,7 @@ class Batch:
         canvas: Prompt and region of each distinct canvas, padded on the left.
         attention_mask: False on padding.
         rows: Positions whose logits are needed by at least one lane of the canvas.
-        lanes: Canvas of each lane.
+        lanes: Each lane's own canvas.
         wanted: Positions that each lane itself asked for.
         masked: Each lane's candidates: undecided positions within its method's reach.
         block: First and last-plus-one position of each lane's active block, in its region.
@@ -49,7 +50,10 @@ class Batch:
         numbers: Logits row of each position in `wanted`; None where it is the position's own number.
         prompt: Prompt positions of each canvas.
         sizes: Lanes in each group.
+        index: Canvas of each lane.
         logits: Filled by the loop, rows in row-major order of `rows`.
+        attention: See `Proposal.attention`; None unless it was asked for.
+        layered: See `Proposal.layered`.
     """
 
     states: Sequence[LaneState]
@@ -67,7 +71,10 @@ class Batch:
     numbers: Int[Tensor, " n"] | None
     prompt: Bool[Tensor, "C L"]
     sizes: Sequence[int]
+    index: Int[Tensor, " S"]
     logits: Float[Tensor, "N K"] = field(default_factory=lambda: torch.empty(0, 0))
+    attention: Float[Tensor, "C L L"] | None = None
+    layered: Layered | None = None
 
     @classmethod
     def of(cls, states: Sequence[LaneState], spec: DenoiserSpec, share: bool) -> "Batch":
@@ -82,11 +89,13 @@ class Batch:
         region = width - np.array([state.lane.length for state in states])
         begin = region - [len(state.lane.prompt) for state in states]
         distinct: dict[object, int] = {}
-        index = np.empty(len(states), dtype=np.int64)
+        index, ends = np.empty(len(states), dtype=np.int64), np.empty(len(states), dtype=np.int64)
         for number, state in enumerate(states):
             lanes[number, begin[number] : region[number]] = state.prompt.numpy()
             lanes[number, region[number] :] = state.region.numpy()
-            key = (begin[number], region[number], lanes[number].tobytes()) if share else number
+            end = region[number] + state.block[1] if state.lane.method.cut else width
+            ends[number] = end
+            key = (begin[number], region[number], end, lanes[number].tobytes()) if share else number
             index[number] = distinct.setdefault(key, len(distinct))
         block = np.array([state.block for state in states])
         place = np.arange(width) - region[:, None]
@@ -94,7 +103,8 @@ class Batch:
         masked = (place >= reach[:, :1]) & (place < reach[:, 1:]) & (lanes == spec.mask_id)
         wanted = masked
         if any(state.lane.method.rows != "active" for state in states):
-            wanted = _wanted(states, masked, lanes == spec.mask_id, place, block)
+            prompt = (place < 0) & (np.arange(width) >= begin[:, None])
+            wanted = _wanted(states, masked, lanes == spec.mask_id, place, block, prompt)
         first = np.unique(index, return_index=True)[1]
         rows = np.zeros((len(first), width), dtype=np.bool_)
         np.logical_or.at(rows, index, wanted)
@@ -102,7 +112,9 @@ class Batch:
         return cls(
             states=states,
             canvas=torch.from_numpy(lanes[first]),
-            attention_mask=torch.from_numpy(np.arange(width) >= begin[first, None]),
+            attention_mask=torch.from_numpy(
+                (np.arange(width) >= begin[first, None]) & (np.arange(width) < ends[first, None])
+            ),
             rows=torch.from_numpy(rows),
             lanes=torch.from_numpy(lanes),
             wanted=torch.from_numpy(wanted),
@@ -115,6 +127,7 @@ class Batch:
             numbers=None if len(first) == len(states) else torch.from_numpy(row_number[index][wanted]),
             prompt=torch.from_numpy((np.arange(width) >= begin[first, None]) & (place[first] < 0)),
             sizes=[len(group) for group in groups.values()],
+            index=torch.from_numpy(index),
         )
 
     def groups(self) -> Iterator[Group]:
@@ -169,12 +182,15 @@ def _wanted(
     masks: NDArray[np.bool_],
     place: NDArray[np.int64],
     block: NDArray[np.int64],
+    prompt: NDArray[np.bool_],
 ) -> NDArray[np.bool_]:
-    """[S, L] the positions each lane's method wants logits of."""
+    """[S, L] the positions each lane's method wants logits of; a model that lists its columns has none on prompts."""
     kinds = {
         "active": active,
         "masked": masks & (place >= 0),
         "block": (place >= block[:, :1]) & (place < block[:, 1:]),
         "region": place >= 0,
+        "canvas": ((place >= 0) & (place < block[:, 1:])) | (prompt & (states[0].columns is None)),
+        "none": np.zeros_like(active),
     }
     return np.stack([kinds[state.lane.method.rows][number] for number, state in enumerate(states)])

@@ -9,18 +9,27 @@ from torch import Tensor
 from parallelbench.decoding.canvas import Batch
 from parallelbench.decoding.lane import LaneState
 from parallelbench.decoding.method import Method
+from parallelbench.decoding.proposal import Layered
 
-SPECIAL = frozenset({"shadow", "verifier"})
+SPECIAL = frozenset({"shadow", "verifier", "layers"})
 """Requirements that need a canvas of the lane's own."""
 AT_ONCE = 16
 """Canvases with a hidden token that go through the model together, at least."""
-ALWAYS = frozenset({"shadow"})
-"""Requirements that any denoiser but a guided one meets, at the cost of more canvases a forward."""
+ALWAYS = frozenset({"shadow", "newline"})
+"""Requirements that any denoiser meets: by more canvases a forward (no guided one does), or by its tokenizer."""
+WIDE = frozenset({"attention", "layers"})
+"""Requirements that a forward gives more than logits."""
 
 
 def missing(method: Method, capabilities: frozenset[str]) -> frozenset[str]:
     """What the method requires and the denoiser lacks."""
-    return method.requires - capabilities - (frozenset() if "prompt" in capabilities else ALWAYS)
+    met = ALWAYS - {"shadow"} if "prompt" in capabilities else ALWAYS
+    return method.requires - capabilities - met
+
+
+def canvases(denoiser: Any) -> int:
+    """Canvases that a row costs: a guided model also sees the one with its prompt masked."""
+    return 2 if "prompt" in denoiser.spec.capabilities else 1
 
 
 def kind_of(state: LaneState) -> object:
@@ -28,12 +37,29 @@ def kind_of(state: LaneState) -> object:
     method = state.lane.method
     if method.cache is not None:
         return id(state)
-    return frozenset(method.requires & SPECIAL)
+    return frozenset(method.requires & (SPECIAL | WIDE)), method.layers, method.rows == "none", method.cut
 
 
 def is_special(method: Method) -> bool:
     """Whether the method's lanes need canvases of their own."""
     return method.cache is not None or bool(method.requires & SPECIAL)
+
+
+def wide_logits(denoiser: Any, batch: Batch) -> None:
+    """Logits of the batch's rows, and the attention or the earlier layers' answers the method wants to see."""
+    method = batch.states[0].lane.method
+    canvas, present, rows = batch.canvas, batch.attention_mask, batch.rows
+    if "attention" in method.requires:
+        batch.logits, batch.attention = denoiser.attended(canvas, present, rows, last(method.layers, denoiser.depth))
+    else:
+        batch.logits, *answers = denoiser.layered(canvas, present, rows, last(method.layers, denoiser.depth))
+        batch.layered = Layered(*answers)
+
+
+def last(layers: int | float, depth: int) -> int:
+    """How many of `depth` layers: so many, or a share rounded up as DAPD rounds it (floats included), one at least."""
+    count = layers if isinstance(layers, int) else depth - int(depth * (1 - layers))
+    return min(max(1, count), depth)
 
 
 def special_logits(denoiser: Any, batch: Batch) -> Tensor:
@@ -65,14 +91,6 @@ def _leave_one_out(ask: Callable[[Tensor, Tensor, Tensor], Tensor], batch: Batch
         logits[visible[part]] = ask(hidden[part], batch.attention_mask[lane[part]], one[part])
     for state, extra in zip(batch.states, torch.bincount(lane, minlength=len(batch.states)).tolist(), strict=True):
         state.rows += extra
-    return logits
-
-
-def guided_logits(denoiser: Any, batch: Batch) -> Tensor:
-    """Logits of a guided model, which sees every canvas a second time with its prompt masked."""
-    logits: Tensor = denoiser.guided_logits(batch.canvas, batch.attention_mask, batch.rows, batch.prompt)
-    for state in batch.states:
-        state.rows += 1
     return logits
 
 

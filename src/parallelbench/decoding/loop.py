@@ -18,18 +18,22 @@ from torch import Tensor
 from parallelbench.decoding.canvas import Batch, Group
 from parallelbench.decoding.choice import choose, column_of
 from parallelbench.decoding.forwards import (
+    WIDE,
+    canvases,
     frequencies,
-    guided_logits,
     is_special,
     kind_of,
     missing,
     special_logits,
     verified,
+    wide_logits,
 )
-from parallelbench.decoding.lane import Lane, LaneState, Revision, Trajectory
+from parallelbench.decoding.lane import Lane, LaneState, Trajectory
 from parallelbench.decoding.method import Method
 from parallelbench.decoding.proposal import NEVER, UNDECIDED, Moment, Proposal
-from parallelbench.decoding.rules import Memory, at_least_one
+from parallelbench.decoding.rules import at_least_one
+from parallelbench.decoding.settle import record_revisions, shelve, stack_memory, write
+from parallelbench.decoding.views import further, parted
 from parallelbench.errors import UsageError
 from parallelbench.models.base import Denoiser
 
@@ -126,17 +130,20 @@ def _step(
     ended: dict[int, Trajectory] = {}
     through: dict[int, bool] = {}
     _prepare(active, denoiser.spec.mask_id, ended)
+    before = [(state.nfe, state.region) for state in active]
     batches = _forward(denoiser, [state for state in active if id(state) not in ended], share, cost, ended)
     for batch in batches:
         for group in batch.groups():
             try:
-                through |= _decide(denoiser, batch, group, inspect)
+                through |= _decide(denoiser, batch, group, cost, inspect)
             except Exception as error:  # a method's fault is its own lanes' end, not the run's
                 ended |= {id(state): state.finish(error=_describe(error)) for state in group.states}
-    for state in active:
+    for state, (spent, region) in zip(active, before, strict=True):
         if id(state) in ended:
             continue
         if watch is not None:
+            for _ in range(spent + 1, state.nfe):  # forwards on other canvases left it as it was
+                watch(state.lane, region)
             watch(state.lane, state.region)
         if not state.go_on(denoiser.spec.mask_id, through.get(id(state))):
             ended[id(state)] = _end(denoiser, state)
@@ -164,14 +171,14 @@ def _prepare(active: Sequence[LaneState], mask_id: int, ended: dict[int, Traject
             block_masks=torch.tensor([state.block_masks for state in group]),
         )
         try:
-            remask, memory = method.prepare(moment, _stack_memory(group))  # type: ignore[misc]
+            remask, memory = method.prepare(moment, stack_memory(group))  # type: ignore[misc]
         except Exception as error:
             ended |= {id(state): state.finish(error=_describe(error)) for state in group}
             continue
         remask &= moment.commit_step >= 0
-        _record_revisions(group, moment, remask)
+        record_revisions(group, moment, remask)
         region = torch.where(remask, mask_id, torch.stack([state.region for state in group]))
-        _shelve(group, region, torch.where(remask, UNDECIDED, moment.commit_step), memory)
+        shelve(group, region, torch.where(remask, UNDECIDED, moment.commit_step), memory)
 
 
 def _forward(
@@ -189,15 +196,19 @@ def _forward_batch(
 ) -> list[Batch]:
     """Forward one batch; after a failure lane by lane, so that only the culprits end."""
     began = time.perf_counter()
-    special = is_special(states[0].lane.method)
-    batch = Batch.of(states, denoiser.spec, share and not special)
+    method = states[0].lane.method
+    batch = Batch.of(states, denoiser.spec, share and not is_special(method))
+    if method.rows == "none":
+        width = denoiser.spec.vocab_size if batch.columns is None else len(batch.columns)
+        batch.logits = torch.empty(0, width)
+        return [batch]
     try:
-        if "shadow" in states[0].lane.method.requires or states[0].lane.method.cache:
+        if "shadow" in method.requires or method.cache:
             batch.logits = special_logits(denoiser, batch)
-        elif "prompt" in denoiser.spec.capabilities:
-            batch.logits = guided_logits(denoiser, batch)
+        elif method.requires & WIDE:
+            wide_logits(denoiser, batch)
         else:
-            batch.logits = denoiser.logits(batch.canvas, batch.attention_mask, batch.rows)
+            batch.logits = _logits(denoiser, batch, batch.canvas, batch.attention_mask, batch.rows, batch.prompt)
         if batch.columns is None:
             batch.logits[:, denoiser.spec.mask_id] = NEVER  # the one place: a mask is never a candidate
         if "lane_noise" in denoiser.spec.capabilities:
@@ -207,14 +218,49 @@ def _forward_batch(
             ended[id(states[0])] = states[0].finish(error=_describe(error))
             return []
         return [done for one in states for done in _forward_batch(denoiser, [one], share, cost, ended)]
+    _count(cost, began, len(batch.canvas), states)
+    for state in states:
+        state.rows += canvases(denoiser)
+    return [batch]
+
+
+def _logits(denoiser: Denoiser, batch: Batch, canvas: Tensor, present: Tensor, rows: Tensor, prompt: Tensor) -> Tensor:
+    """Plain logits, or guided ones where the denoiser asks where the prompt is."""
+    if "prompt" in denoiser.spec.capabilities:
+        return denoiser.guided_logits(canvas, present, rows, prompt)  # type: ignore[attr-defined, no-any-return]
+    return denoiser.logits(canvas, present, rows)
+
+
+def _count(cost: Cost, began: float, canvases: int, states: Sequence[LaneState]) -> None:
+    """One more forward of these lanes."""
     cost.model_seconds += time.perf_counter() - began
     cost.calls += 1
-    cost.forwards_executed += len(batch.canvas)
+    cost.forwards_executed += canvases
     cost.forwards_counted += len(states)
     for state in states:
         state.nfe += 1
-        state.rows += 1
-    return [batch]
+
+
+def _ask(
+    denoiser: Denoiser, batch: Batch, group: Group, cost: Cost, lanes: Tensor, tokens: Tensor, wanted: Tensor
+) -> Tensor:
+    """Logits [N, K] of other regions [n, G] of the group's lanes: for each lane one forward, for each region a row."""
+    began = time.perf_counter()
+    number = batch.index[group.lanes][lanes]
+    canvas, rows = batch.canvas[number].clone(), torch.zeros_like(batch.rows[number])
+    canvas[:, -tokens.shape[1] :], rows[:, -tokens.shape[1] :] = tokens, wanted
+    logits = _logits(denoiser, batch, canvas, batch.attention_mask[number], rows, batch.prompt[number])
+    if batch.columns is None:
+        logits[:, denoiser.spec.mask_id] = NEVER
+    if "lane_noise" in denoiser.spec.capabilities:
+        row, place = wanted.nonzero(as_tuple=True)
+        seeds = torch.tensor([state.lane.random_seed for state in group.states])[lanes]
+        logits = denoiser.perturb(logits, seeds[row], place, batch.columns)  # type: ignore[attr-defined]
+    asked = lanes.tolist()
+    _count(cost, began, len(canvas), [group.states[lane] for lane in sorted(set(asked))])
+    for lane in asked:
+        group.states[lane].rows += canvases(denoiser)
+    return logits
 
 
 def _add_noise(denoiser: Denoiser, batch: Batch) -> None:
@@ -226,11 +272,11 @@ def _add_noise(denoiser: Denoiser, batch: Batch) -> None:
     batch.logits = denoiser.perturb(batch.logits, seeds[lane], place - start[lane], batch.columns)  # type: ignore[attr-defined]
 
 
-def _decide(denoiser: Denoiser, batch: Batch, group: Group, inspect: Inspect | None) -> dict[int, bool]:
+def _decide(denoiser: Denoiser, batch: Batch, group: Group, cost: Cost, inspect: Inspect | None) -> dict[int, bool]:
     """Let the group's method choose, write it into the lanes; who is through with its block, where it says so."""
     method = group.states[0].lane.method
-    memory = _stack_memory(group.states)
-    proposal = _propose(denoiser, batch, group, method)
+    memory = stack_memory(group.states)
+    proposal = _propose(denoiser, batch, group, method, cost)
     if method.adjust is not None:
         logits, memory = method.adjust(proposal, memory)
         proposal = _choose(denoiser, batch, group, replace(proposal, logits=logits))
@@ -238,6 +284,8 @@ def _decide(denoiser: Denoiser, batch: Batch, group: Group, inspect: Inspect | N
         inspect([state.lane for state in group.states], proposal)
     score = method.score(proposal)
     commit, memory = method.rule(proposal, score, memory)
+    if commit.dtype != torch.bool:  # the rule names the tokens itself
+        proposal, commit = replace(proposal, token=torch.where(commit < 0, proposal.tokens, commit)), commit >= 0
     edit = commit & (proposal.commit_step >= 0) if method.edits else None
     commit = commit & proposal.masked if "empty_steps" in method.faults else at_least_one(commit, proposal, score)
     if edit is not None:
@@ -245,18 +293,19 @@ def _decide(denoiser: Denoiser, batch: Batch, group: Group, inspect: Inspect | N
     remask = None
     if method.revise is not None:
         remask, memory = method.revise(proposal, commit, memory)
-    undecided = _write(group.states, proposal, commit, remask, memory, denoiser.spec.mask_id)
+    undecided = write(group.states, proposal, commit, remask, memory, denoiser.spec.mask_id)
     if method.leave is None:
         return {}
     through = method.leave(proposal, undecided, memory).tolist()
     return dict(zip(map(id, group.states), through, strict=True))
 
 
-def _propose(denoiser: Denoiser, batch: Batch, group: Group, method: Method) -> Proposal:
+def _propose(denoiser: Denoiser, batch: Batch, group: Group, method: Method, cost: Cost | None = None) -> Proposal:
     """What the method may see: candidates, logits rows and candidate tokens of its lanes."""
     states = group.states
     rows, logits, tokens = batch.regions(batch.wanted, group), batch.logits_of(group), batch.regions(batch.lanes, group)
-    choice, token = batch.greedy(group)
+    token = batch.greedy(group)[1]
+    logits, choice, prompt = parted(batch, group, method, logits)
     proposal = Proposal(
         commit_step=torch.stack([state.commit_step for state in states]),
         step=batch.step[group.lanes],
@@ -275,6 +324,10 @@ def _propose(denoiser: Denoiser, batch: Batch, group: Group, method: Method) -> 
         draw=lambda: torch.stack([state.uniform() for state in states]),
         advise=partial(_advise, denoiser, states) if "policy" in denoiser.spec.capabilities else None,
         frequency=frequencies(denoiser, batch) if "frequencies" in method.requires else None,
+        context=batch.attention_mask.sum(-1)[batch.index[group.lanes]],
+        prompt=prompt,
+        ask=partial(_ask, denoiser, batch, group, cost) if cost is not None else None,
+        **further(denoiser, batch, group, method),
     )
     return proposal if method.plain or method.adjust is not None else _choose(denoiser, batch, group, proposal)
 
@@ -300,61 +353,6 @@ def _advise(denoiser: Denoiser, group: Sequence[LaneState], steps: Tensor) -> Te
             for state, left in zip(group, steps, strict=True)
         ]
     )
-
-
-def _stack_memory(group: Sequence[LaneState]) -> Memory:
-    first = group[0]
-    if len(group) == 1:  # a view: batch size 1 must not pay for copies of large memories
-        return {key: value.unsqueeze(0) for key, value in first.memory.items()}
-    shelf = first.shelf
-    if shelf is not None and all(s.shelf is not None and s.shelf[0] is shelf[0] for s in group):
-        if [s.shelf[1] for s in group if s.shelf] == list(range(shelf[2])):
-            return shelf[0]  # the same lanes as at the last step: what they hold is still stacked
-    return {key: torch.stack([state.memory[key] for state in group]) for key in first.memory}
-
-
-def _write(
-    group: Sequence[LaneState],
-    proposal: Proposal,
-    commit: Tensor,
-    remask: Tensor | None,
-    memory: Memory,
-    mask_id: int,
-) -> Tensor:
-    """Commit, then re-mask; returns what is undecided now [B, G].
-
-    Given tokens and tokens committed in this very step stay.
-    """
-    before = proposal.commit_step
-    region = torch.where(commit, proposal.token, proposal.tokens)
-    since = torch.where(commit, proposal.step.unsqueeze(-1), before)
-    method = group[0].lane.method
-    if method.edits:
-        _record_revisions(group, proposal, commit & (before >= 0))
-    if remask is not None:
-        remask = remask & ~proposal.undecided & ~commit
-        if "given_remasked" not in method.faults:
-            remask &= ~proposal.given
-        _record_revisions(group, proposal, remask)
-        region = torch.where(remask, mask_id, region)
-        since = torch.where(remask, UNDECIDED, since)
-    _shelve(group, region, since, memory)
-    return since == UNDECIDED
-
-
-def _shelve(group: Sequence[LaneState], region: Tensor, since: Tensor, memory: Memory) -> None:
-    """Give every lane its row of what was decided for all."""
-    for index, state in enumerate(group):
-        state.region, state.commit_step = region[index], since[index]
-        state.memory = {key: value[index] for key, value in memory.items()}
-        state.shelf = (memory, index, len(group))
-
-
-def _record_revisions(group: Sequence[LaneState], moment: Moment, removed: Tensor) -> None:
-    for lane, position in removed.nonzero().tolist():
-        token = int(group[lane].region[position])
-        committed, step = int(moment.commit_step[lane, position]), int(moment.step[lane])
-        group[lane].revisions.append(Revision(position, token, committed, step))
 
 
 def _end(denoiser: Denoiser, state: LaneState) -> Trajectory:

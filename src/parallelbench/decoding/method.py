@@ -13,10 +13,10 @@ from parallelbench.errors import UsageError, lookup, unknown
 from parallelbench.settings import Value, format_setting
 
 Kind = Literal["static", "adaptive", "revising"]
-Rows = Literal["active", "masked", "block", "region"]
+Rows = Literal["active", "masked", "block", "region", "canvas", "none"]
 Reach = Literal["block", "prefix", "region"]
 Cache = Literal["prefix", "dual", "block"]
-Fault = Literal["empty_steps", "filled_blocks", "one_pass", "masks_stay", "given_remasked"]
+Fault = Literal["empty_steps", "filled_blocks", "one_pass", "masks_stay", "given_remasked", "prompt_overwritten"]
 
 Score = Callable[[Proposal], Tensor]
 Revise = Callable[[Proposal, Tensor, Memory], tuple[Tensor, Memory]]
@@ -39,7 +39,8 @@ class Method:
         parameters: Every resolved parameter, defaults included: what a lane id hashes.
         kind: "static" commits a fixed number a step, "adaptive" decides, "revising" also re-masks or edits.
         score: Proposal -> [B, G] float32, larger is safer.
-        rule: (proposal, score, memory) -> ([B, G] commit, memory).
+        rule: (proposal, score, memory) -> ([B, G] commit, memory). Instead of True and False it may name the tokens
+            to commit, -1 for none.
         revise: (proposal, commit, memory) -> ([B, G] positions to mask again, memory), or None. Given tokens
             and those committed in this very step stay as they are.
         prepare: (moment, memory) -> ([B, G] positions to mask before the forward, memory), or None.
@@ -48,14 +49,15 @@ class Method:
             block; None when it is as soon as nothing within reach is undecided.
         start: (G, K) -> memory of a fresh lane as a mapping of tensors without the lane dimension.
         rows: Positions that need logits: the candidates ("active"), all masks of the region ("masked"), every
-            position up to the end of the block ("block"), or of the whole "region".
+            position of the block ("block") or of the whole "region", of prompt and region up to the end of the
+            block ("canvas"). With "none" the loop makes no forward: the rule asks for its own (`Proposal.ask`).
         reach: Which masks are candidates: those of the "block", of it and what is before it ("prefix"), or of the
             whole "region".
         edits: A commit may replace a token decided at an earlier step.
         faults: What published code does and ours does not; only `name@source` variants have any. "empty_steps":
             a forward may commit nothing. "filled_blocks": blocks without a mask cost a forward. "one_pass": a
             block is left for good. "masks_stay": the result may hold masks. "given_remasked": given tokens may
-            be masked.
+            be masked. "prompt_overwritten": the first token of the prompt may be replaced (memory "first").
         block: Block length; None means the whole region.
         aligned: Blocks are counted from the start of the prompt, so that the first one may be shorter.
         temperature: 0 for greedy.
@@ -66,6 +68,8 @@ class Method:
         cache: Kind of key-value cache, or None.
         numerics: Precision and tie order.
         requires: Capabilities the denoiser must have.
+        layers: Of which layers it wants to see attention or hidden states: the last so many, or that share of them.
+        cut: The canvas ends with the active block, as in engines that decode block after block.
         setting: The setting string.
     """
 
@@ -93,6 +97,8 @@ class Method:
     cache: Cache | None = None
     numerics: Numerics = Numerics()
     requires: frozenset[str] = frozenset()
+    layers: int | float = 0
+    cut: bool = False
     setting: str = ""
 
     @property

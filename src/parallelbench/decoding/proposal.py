@@ -77,6 +77,36 @@ class Moment:
 
 
 @dataclass(frozen=True)
+class Prompt:
+    """What the model says of the Q columns left of the region, as if their tokens were not known.
+
+    Attributes:
+        confidence: Probability of its favourite token; `NEVER` on padding.
+        token: That token.
+    """
+
+    confidence: Float[Tensor, "B Q"]
+    token: Int[Tensor, "B Q"]
+
+
+@dataclass(frozen=True)
+class Layered:
+    """What D layers would answer if the output head read them, the last layer last.
+
+    Attributes:
+        agrees: Whether a layer's favourite token is the last layer's.
+        probability: What a layer gives to the last layer's favourite token.
+    """
+
+    agrees: Bool[Tensor, "D N"]
+    probability: Float[Tensor, "D N"]
+
+
+Ask = Callable[[Int[Tensor, " n"], Int[Tensor, "n G"], Bool[Tensor, "n G"]], Float[Tensor, "N K"]]
+"""(numbers of lanes, a region for each, rows wanted) -> logits; one more forward for each lane named."""
+
+
+@dataclass(frozen=True)
 class Proposal(Moment):
     """The model's view of B lanes of one method, before anything is committed.
 
@@ -99,6 +129,16 @@ class Proposal(Moment):
             token; None unless the method requires "verifier".
         frequency: How often each of the K columns occurs in a corpus, sums to 1; None unless the denoiser has
             "frequencies".
+        attention: How much position i (row) looks at position j of the whole canvas, averaged over heads and the
+            method's layers, on the model's device; the region is its last G rows and columns, padding is 0. Bits
+            of conditional mutual information instead where the model knows it. None unless "attention" is
+            required.
+        layered: What earlier layers say at `rows`; None unless "layers" is required.
+        context: Tokens of each lane's canvas, prompt and region.
+        prompt: The model on the prompt, None unless the method's rows are those of the "canvas" and the model has
+            an opinion.
+        newline: Ids of the tokens of a line break; none unless "newline" is required.
+        ask: Logits of other regions than the lanes' own.
     """
 
     tokens: Int[Tensor, "B G"]
@@ -114,6 +154,12 @@ class Proposal(Moment):
     advise: Callable[[Int[Tensor, " B"]], Bool[Tensor, "B G"]] | None = None
     verifier: Float[Tensor, "N K"] | None = None
     frequency: Float[Tensor, " K"] | None = None
+    attention: Float[Tensor, "B L L"] | None = None
+    layered: Layered | None = None
+    context: Int[Tensor, " B"] | None = None
+    prompt: Prompt | None = None
+    newline: tuple[int, ...] = ()
+    ask: Ask | None = None
 
     @cached_property
     def probabilities(self) -> Float[Tensor, "N K"]:

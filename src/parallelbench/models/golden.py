@@ -5,6 +5,9 @@
 With `context` every token also carries a code of its whole sequence, so that a stale cache shows:
 
     c_j = (sum over m of x_m (1 + (j + m) mod 3)) mod V;  logits[i, v] += sum over j != i of C[(i - j) mod L, c_j, v]
+
+Its attention depends on the canvas too: softmax over j of T[i, j] + U[x_i, x_j]. Layer l of its three answers with
+l / 3 of what the other tokens add.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,17 +28,25 @@ Ids = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Tables:
-    """Weights of the stub: A [L, V], B and C [L, V, V], token frequencies [V]."""
+    """Weights of the stub: A [L, V], B and C [L, V, V], frequencies [V], T [L, L], U [V, V]; 0 if a file lacks them."""
 
     own: Array
     pair: Array
     code: Array
     frequency: Array
+    look: Array
+    looks: Array
 
     @classmethod
     def of(cls, arrays: Mapping[str, NDArray[np.float32]], seed: int) -> "Tables":
         """The tables of one seed of an npz file."""
-        return cls(*(arrays[f"{name}_{seed}"].astype(np.float64) for name in ("A", "B", "C", "bg")))
+        length, vocabulary = arrays[f"A_{seed}"].shape
+        shapes: dict[str, tuple[int, ...]] = {
+            "A": (length, vocabulary), "B": (length, vocabulary, vocabulary), "C": (length, vocabulary, vocabulary),
+            "bg": (vocabulary,), "T": (length, length), "U": (vocabulary, vocabulary),
+        }  # fmt: skip
+        found = (arrays.get(f"{name}_{seed}", np.zeros(shape)) for name, shape in shapes.items())
+        return cls(*(table.astype(np.float64) for table in found))
 
     @classmethod
     def drawn(cls, seed: int, vocabulary: int, length: int) -> "Tables":
@@ -44,7 +55,8 @@ class Tables:
         square = (length, vocabulary, vocabulary)
         return cls(
             rng.normal(0, 1.5, (length, vocabulary)), rng.normal(0, 0.35, square), rng.normal(0, 0.25, square),
-            rng.dirichlet([0.5] * vocabulary),
+            rng.dirichlet([0.5] * vocabulary), rng.normal(0, 2.5, (length, length)),
+            rng.normal(0, 0.7, (vocabulary, vocabulary)),
         )  # fmt: skip
 
 
@@ -64,17 +76,24 @@ class GoldenStub:
         length: L, the canvas; distances are taken modulo it.
         context: Tokens carry codes.
         shift: Row i of the model predicts token i + 1 (Dream); the first row stands for itself.
+        scale: Factor of the logits, which spreads the confidences.
     """
 
-    def __init__(self, tables: Tables, length: int, context: bool = False, shift: bool = False) -> None:
+    depth = 3
+
+    def __init__(
+        self, tables: Tables, length: int, context: bool = False, shift: bool = False, scale: float = 1.0
+    ) -> None:
         vocabulary = tables.own.shape[1]
-        self._tables, self._length, self._context, self._shift = tables, length, context, shift
+        self._tables, self._length, self._context, self._shift, self._scale = tables, length, context, shift, scale
         self.tokenizer: Tokenizer = NumberTokenizer()
         self.frequencies = torch.from_numpy(tables.frequency.astype(np.float32))
         self.spec = DenoiserSpec(
             name="golden-stub", revision="1", vocab_size=vocabulary, mask_id=vocabulary - 1, eos_id=vocabulary - 2,
             pad_id=vocabulary - 2,
-            capabilities=frozenset({"shadow", "prefix_cache", "dual_cache", "frequencies", "verifier"}),
+            capabilities=frozenset(
+                {"shadow", "prefix_cache", "dual_cache", "frequencies", "verifier", "attention", "layers"}
+            ),
         )  # fmt: skip
 
     def encode(self, messages: Sequence[Message]) -> list[int]:
@@ -94,6 +113,32 @@ class GoldenStub:
             tokens = ids[present].numpy()
             found.append(self._rows(tokens, self._codes(tokens))[wanted[present]])
         return torch.cat(found)
+
+    def attended(
+        self, canvas: Int[Tensor, "B L"], attention_mask: Bool[Tensor, "B L"], rows: Bool[Tensor, "B L"], last: int
+    ) -> tuple[Float[Tensor, "N V"], Float[Tensor, "B L L"]]:
+        """`logits` and the attention, the same in every layer."""
+        maps = torch.zeros(*canvas.shape, canvas.shape[1])
+        for number, (ids, present) in enumerate(zip(canvas, attention_mask, strict=True)):
+            tokens, place = ids[present].numpy(), present.nonzero().flatten()
+            size = len(tokens)
+            weight = self._tables.look[:size, :size] + self._tables.looks[tokens[:, None], tokens[None, :]]
+            found = torch.softmax(torch.from_numpy(weight), dim=-1).float()
+            maps[number, place.unsqueeze(-1), place] = found
+        return self.logits(canvas, attention_mask, rows), maps
+
+    def layered(
+        self, canvas: Int[Tensor, "B L"], attention_mask: Bool[Tensor, "B L"], rows: Bool[Tensor, "B L"], last: int
+    ) -> tuple[Float[Tensor, "N V"], Bool[Tensor, "D N"], Float[Tensor, "D N"]]:
+        """`logits`; which of the last layers agree with them; what they give to their favourite."""
+        logits = self.logits(canvas, attention_mask, rows)
+        place = rows.nonzero()[:, 1] - (~attention_mask).sum(-1)[rows.nonzero()[:, 0]]
+        own = self._scale * torch.from_numpy(self._tables.own[place.numpy() - self._shift]).float()
+        best = logits.argmax(-1, keepdim=True)
+        shares = [(self.depth - last + 1 + layer) / self.depth for layer in range(last)]
+        answers = torch.stack([share * logits + (1 - share) * own for share in shares])
+        favour = answers.softmax(-1).gather(-1, best.expand(last, -1, 1)).squeeze(-1)
+        return logits, answers.argmax(-1) == best.squeeze(-1), favour
 
     def shadow_logits(
         self,
@@ -152,7 +197,7 @@ class GoldenStub:
         """The same stub with noise on A, to see whether a trace hangs on a near-tie."""
         noise = np.random.default_rng(seed).uniform(-scale, scale, self._tables.own.shape)
         tables = replace(self._tables, own=self._tables.own + noise)
-        return GoldenStub(tables, self._length, self._context, self._shift)
+        return GoldenStub(tables, self._length, self._context, self._shift, self._scale)
 
     def _empty(self) -> Tensor:
         return torch.zeros((0, self.spec.vocab_size))
@@ -174,10 +219,11 @@ class GoldenStub:
             influence = influence + self._tables.code[distance, codes[None, :]]
         influence[place, place] = 0
         out = self._tables.own[place] + influence.sum(axis=1)
+        out = out.astype(np.float32) * np.float32(self._scale)
         out[:, self.spec.mask_id] = -np.inf
         if self._shift:
             out = np.concatenate([out[:1], out[:-1]])
-        return torch.from_numpy(out.astype(np.float32))
+        return torch.from_numpy(out)
 
     def _twin(self, tokens: Ids, position: int, block: range) -> Float[Tensor, " V"]:
         """Logits of a position's twin."""

@@ -174,11 +174,10 @@ def _panels(rows: pd.DataFrame, panel: Callable[[pd.DataFrame], Chart], look: Lo
     if rows.empty:
         return None
     models = sorted(set(rows["model"]), key=natural_key)
+    titles = [", ".join(filter(None, [str(model), more])) for model in models]
     drawn = [
-        panel(rows[rows["model"] == model]).properties(
-            width=look.width, height=look.height, title=", ".join(filter(None, [str(model), more]))
-        )
-        for model in models
+        panel(rows[rows["model"] == model]).properties(width=look.width, height=look.height, title=title)
+        for model, title in zip(models, titles, strict=True)
     ]
     return alt.concat(*drawn, columns=3).resolve_scale(color="shared", shape="shared", strokeDash="shared")
 

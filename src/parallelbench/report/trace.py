@@ -20,6 +20,8 @@ NEW, GONE = ("‹", "›"), ("✗", "✗")
 """Marks around tokens of this step and taken-back ones where there are no colours."""
 LONGEST = 40
 """Characters of one token that are shown; none of a model's own is longer."""
+LINES = 8
+"""Lines of the question that are shown, the last ones: an example stands before them."""
 SHOWN = 6
 """Committed tokens told one by one below a step, unless all are asked for."""
 _LOW, _HIGH = (0xD5, 0x5E, 0x00), (0x56, 0xB4, 0xE9)  # RED and SKY of the palette
@@ -70,8 +72,8 @@ def _question(traces: Sequence[Trace]) -> Iterator[Text]:
     """Sample and question, once."""
     yield Text(plain(str(traces[0]["lane"]["sample"])), "bold")
     for message in traces[0]["messages"][-1:]:
-        text = plain(str(message["content"]), "\n").strip().split("\n")
-        yield Text("\n".join(text[-3:]), "dim")
+        lines = plain(_cut(str(message["content"])), "\n").strip().split("\n")
+        yield Text("\n".join(lines[-LINES:]), "dim")
 
 
 def _cells(trace: Trace, look: Look) -> Iterator[Text]:

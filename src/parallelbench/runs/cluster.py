@@ -12,7 +12,7 @@ from parallelbench.models.registry import load_model
 from parallelbench.runs.generate import worker_for
 from parallelbench.runs.plan import Plan, RunSettings, problems
 from parallelbench.runs.work import Row
-from parallelbench.tasks.scoring.grammar import set_grammar
+from parallelbench.tasks.scoring.judges import set_judges
 
 try:
     import ray
@@ -96,7 +96,7 @@ class _Actor:
 
     def load(self) -> DenoiserSpec | GeneratorSpec:
         """Everything slow or refusable, apart from the constructor so that Ray hands its errors on."""
-        set_grammar(self._settings.grammar)
+        set_judges(self._settings.grammar, self._settings.bertscore)
         plan = Plan(self._settings, problems(self._settings)).part(*self._part)
         model = load_model(self._model, [(problem.task, problem.sample) for problem in plan.problems])
         self._worker = worker_for(model, plan)

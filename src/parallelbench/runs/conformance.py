@@ -17,6 +17,8 @@ from parallelbench.settings import Value, format_setting
 
 Case = Mapping[str, Any]
 Setting = Callable[[Mapping[str, Any]], str | None]
+PROMPT = 6
+"""Prompt tokens of the second set's stub."""
 SHOWN = 5
 """Failures that a report spells out."""
 PB_SCORES = {
@@ -76,6 +78,25 @@ def _pc(name: str) -> Setting:
     return lambda p: _setting(name, p, k=p["gen_length"] // p["steps"], lam=p["lambd"], alpha=float(p["alpha"]))
 
 
+def _leap(p: Mapping[str, Any], tau: float) -> str:
+    return _setting("localleap", p, tau=tau, near=p["relaxed_threshold"], radius=p["radius"])
+
+
+def _dawn(p: Mapping[str, Any], low: float) -> str:
+    """The repaired one counts sinks in multiples of the average attention, 1 / canvas."""
+    rest = {"edge": p["tau_edge"], "induce": p["tau_induce"], "low": low}
+    if p["repaired"]:
+        return _setting("dawn", p, sink=p["tau_sink"] * (p["gen_length"] + PROMPT), **rest)
+    return _setting("dawn@published", p, sink=p["tau_sink"], **rest)
+
+
+def _free_dave(p: Mapping[str, Any]) -> str:
+    """Without a threshold the plain one spends no forward that the published one doesn't."""
+    tau = p["confidence_threshold"]
+    name = "freedave@eager" if p["eager"] else "freedave" if tau is None else "freedave@published"
+    return _setting(name, p, d=p["draft_steps"], tau=tau)
+
+
 SETTINGS: Mapping[str, Setting] = {
     "pb_generate": _pb_generate,
     "dream_block": _dream_block,
@@ -97,6 +118,35 @@ SETTINGS: Mapping[str, Setting] = {
     "uncode_eb": lambda p: _setting("eb", p, gamma=p["gamma"]),
     "uncode_entropy": lambda p: _setting("entropy@uncode", p, steps=p["steps"]),
     "uncode_margin": lambda p: _setting("margin@uncode", p, steps=p["steps"]),
+    "dawn_llada": lambda p: _dawn(p, p["tau_low"]),
+    "dawn_dream": lambda p: _dawn(p, p["conf_threshold"]),
+    "dapd": lambda p: _setting(
+        p["alg"], p, low=p["tau_min"], high=p["tau_max"], sure=1.0 if p["alg"] == "dapd_direct" else None
+    ),
+    "punt": lambda p: _setting("punt@lsb" if p["bit_order"] == "lsb" else "punt", p, eps=p["epsilon"]),
+    "freedave": _free_dave,
+    "adas_topk_derived": lambda p: _setting("adas", p, k=p["k"], alpha=p["alpha"]),
+    "p2": lambda p: _setting("p2@upstream", p, steps=p["num_steps"], eta=p["eta"], kappa=p["kappa"]),
+    "localleap_llada": lambda p: _leap(p, p["threshold"]),
+    "localleap_dream": lambda p: _leap(p, p["conf_threshold"]),
+    "adablock": lambda p: _setting(
+        "adablock",
+        p,
+        tau=p["threshold"],
+        size=p["init_block_length"],
+        ids="/".join(map(str, p["delimiter_ids"])),
+        delimiter=2.0 if p["delimiter_threshold"] is None else p["delimiter_threshold"],
+    ),
+    "sglang_low_confidence": lambda p: _setting("threshold@sglang", p, tau=p["threshold"]),
+    "sglang_eb": lambda p: _setting("eb@sglang", p, gamma=p["gamma"]),
+    "sglang_joint_threshold": lambda p: _setting(
+        "joint@sglang",
+        p,
+        tau=p["threshold"],
+        edit=p["edit_threshold"],
+        extra=p["max_post_edit_steps"],
+        penalty=p["penalty_lambda"],
+    ),
 }
 """The setting that decodes a golden method's cases, from a case's parameters; None for a branch we don't have."""
 
@@ -118,7 +168,7 @@ class Golden:
         try:
             opened = gzip.open(file, "rt") if file.suffix == ".gz" else file.open()
             with opened as text:
-                cases = json.load(text)["cases"]
+                cases = [_with_length(case) for case in json.load(text)["cases"]]
             with np.load(tables) as arrays:
                 return cls(cases, dict(arrays))
         except (OSError, ValueError, KeyError, EOFError) as error:
@@ -129,7 +179,13 @@ class Golden:
         params = case["params"]
         length = len(case["prompt"]) + params["gen_length"]
         context = params.get("stub") == "context" or case["method"] == "dream_cache"
-        return GoldenStub(Tables.of(self.tables, case["seed"]), length, context, case["method"].startswith("dream"))
+        tables, shift = Tables.of(self.tables, case["seed"]), "dream" in case["method"]
+        return GoldenStub(tables, length, context, shift, params.get("logit_scale", 1.0))
+
+
+def _with_length(case: dict[str, Any]) -> Case:
+    """The second set of traces does not say how long its regions are."""
+    return {**case, "params": {"gen_length": len(case.get("tokens", ())), **case["params"]}}
 
 
 def conform_decoders(
@@ -209,7 +265,7 @@ def _judge(golden: Golden, case: Case, port: Callable[[Case], Method] | None) ->
 
 def _differences(case: Case, states: list[list[int]], tokens: list[int], nfe: int) -> Iterator[dict[str, Any]]:
     """Where a trace parts from the golden one."""
-    for step, (ours, theirs) in enumerate(zip(states, case["states"], strict=False)):
+    for step, (ours, theirs) in enumerate(zip(states, case.get("states", ()), strict=False)):
         if ours != theirs:
             places = [place for place, pair in enumerate(zip(ours, theirs, strict=True)) if pair[0] != pair[1]]
             yield {"step": step, "positions": places, "ours": ours, "golden": theirs}

@@ -21,7 +21,7 @@ from parallelbench.runs.plan import Plan, RunSettings, problems
 from parallelbench.runs.signature import run_signature, short_hash
 from parallelbench.runs.store import Store
 from parallelbench.runs.work import Row
-from parallelbench.tasks.scoring.grammar import grammar_signature, set_grammar
+from parallelbench.tasks.scoring.judges import judges_signature, set_judges
 
 
 @dataclass(frozen=True)
@@ -133,10 +133,10 @@ def run(
     start = lookup(EXECUTORS, executor, "executor")
     if batch_size < 1:
         raise UsageError(f"batch_size={batch_size} is not allowed; it is a whole number of at least 1.")
-    set_grammar(settings.grammar)  # refuses a missing backend before any work
+    set_judges(settings.grammar, settings.bertscore)  # refuses a missing backend before any work
     plan = Plan(settings, problems(settings))
     work = start(plan, batch_size)
-    signature = run_signature(settings, work.specs, plan.problems, grammar_signature(), plan.numerics)
+    signature = run_signature(settings, work.specs, plan.problems, judges_signature(), plan.numerics)
     asked = _jsonable(settings)
     result = RunResult(directory, short_hash(asked), signature, set(), work.cost)
     total, model = sum(lanes_for(spec, plan) for spec in work.specs), ""

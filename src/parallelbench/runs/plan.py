@@ -13,7 +13,7 @@ from parallelbench.settings import Value, format_setting
 from parallelbench.tasks import CountedTask, expand_tasks
 from parallelbench.tasks.base import PROFILES, Profile, Sample
 from parallelbench.tasks.scoring import SCORER_VERSION
-from parallelbench.tasks.scoring.grammar import grammar_signature
+from parallelbench.tasks.scoring.judges import judges_signature
 
 LOOP_VERSION = 2
 """Raise it when a change to the loop, a score or a rule changes what lanes decode to."""
@@ -33,6 +33,7 @@ class RunSettings:
         profile: Scoring and numerics, `native` or `pb2025`.
         data: A folder of published files instead of the built-in tasks.
         grammar: Grammar backend of text scores.
+        bertscore: Encoder of BERTScore, an extra part of paraphrases' scores; `none` for none.
         grid: Which settings a bare method name stands for, `sweep` or `paper`.
     """
 
@@ -44,6 +45,7 @@ class RunSettings:
     profile: Profile = "native"
     data: Path | None = None
     grammar: str = "harper"
+    bertscore: str = "none"
     grid: str = "sweep"
 
     def __post_init__(self) -> None:
@@ -188,7 +190,7 @@ class Plan:
                 "task": [task.name, task.version, task.kind, task.max_tokens, SCORER_VERSION],
                 "sample": [sample.id, list(map(dict, sample.messages)), dict(sample.facts)],
                 "method": [method.name, dict(method.parameters), *astuple(method.numerics)],
-                "run": [self.settings.seed, self.settings.profile, grammar_signature(), LOOP_VERSION],
+                "run": [self.settings.seed, self.settings.profile, judges_signature(), LOOP_VERSION],
             },
             digits=20,
         )

@@ -10,6 +10,7 @@ import os
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -301,8 +302,11 @@ class Store:
             lookup(dict.fromkeys(EXTRA), name, "column")
         columns = [*_FRAME.split(", "), *extra]
         with self._faults():
-            rows = self._db.execute(f"SELECT {', '.join(columns)} FROM lanes ORDER BY lane_id").fetchall()
-        frame = pd.DataFrame.from_records(list(map(tuple, rows)), columns=columns, coerce_float=True)
+            cursor = self._db.cursor()
+            cursor.row_factory = None  # plain tuples
+            rows = cursor.execute(f"SELECT {', '.join(columns)} FROM lanes").fetchall()
+        rows.sort(key=itemgetter(0))  # in SQL it would read the file in the order of random ids
+        frame = pd.DataFrame.from_records(rows, columns=columns, coerce_float=True)
         for name in extra:
             if name in _JSON:
                 parsed = [json.loads(v) if isinstance(v, str) else None for v in frame[name]]

@@ -13,7 +13,7 @@ from parallelbench.models.base import Denoiser, DenoiserSpec
 from parallelbench.models.generators.base import GeneratorSpec
 from parallelbench.runs.plan import Plan, Problem
 from parallelbench.tasks.base import Score
-from parallelbench.tasks.scoring.grammar import grammar_signature
+from parallelbench.tasks.scoring.judges import judges_signature
 
 Row = Mapping[str, Any]
 
@@ -115,7 +115,7 @@ def row_of(
         "kind": method.kind,
         "seed": settings.seed,
         "profile": settings.profile,
-        "grammar": grammar_signature(),
+        "grammar": judges_signature(),
         "numerics": f"{numerics.precision}/{numerics.ties}",
         "max_tokens": lane.length,
         "tokens": list(trajectory.tokens),

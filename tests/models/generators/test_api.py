@@ -19,6 +19,7 @@ from parallelbench.models.registry import MODELS, load_denoiser, load_model
 from parallelbench.runs.execute import run
 from parallelbench.runs.plan import RunSettings
 from parallelbench.runs.store import Store
+from parallelbench.tasks import load_task
 
 KEY = "sk-Zq7-very-secret-0123456789"
 MESSAGES = ({"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hello"})
@@ -265,6 +266,29 @@ def test_no_key_reaches_store_errors_output_or_report(tmp_path, capsys):
     with Store(tmp_path / "out") as store:
         texts = [store.lane(lane)["text"] for lane in store.frame()["lane_id"]]
     assert "your key is ***" in texts
+
+
+def test_a_model_behind_an_endpoint_judges_answers(tmp_path, capsys):
+    from parallelbench.cli.main import app
+
+    samples = load_task("summarization").samples(0, 2)
+    rows = [{"index": sample.index, "prediction": sample.answer} for sample in samples]
+    (tmp_path / "answers.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    asked = []
+
+    def strict(body):
+        asked.append(body)
+        text = f"It leaves something out.\nRating: {2 + len(asked)}"
+        return {"choices": [{"message": {"role": "assistant", "content": text}}], "usage": {"completion_tokens": 9}}
+
+    with serving(answer=strict) as (url, _):
+        words = ["score", "summarization", "--predictions", str(tmp_path / "answers.jsonl"), "--json"]
+        assert call(app, [*words, "--judge", f"openai:model=m,url={url}"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [row["parts"]["judge"] for row in found["samples"]] == [0.5, 0.75] and found["score"] == 100
+    assert f"judge:openai:model=m,url={url}" in found["signature"]
+    for body, sample in zip(asked, samples, strict=True):
+        assert sample.answer in body["messages"][-1]["content"] and body["max_tokens"] == 512
 
 
 def call(app, arguments):
