@@ -242,7 +242,7 @@ function drawBars(spec, width, _height, ink) {
       if (part.value == null) continue;
       const from = x.to(sum);
       const to = x.to((sum += part.value));
-      root.append(svg("rect", { x: from, y: top, width: Math.max(0, to - from), height: row - 6, fill: part.color }));
+      root.append(svg("rect", { x: from, y: top, width: Math.max(0, to - from), height: row - 6, fill: part.color, opacity: part.strength }));
       if (part.low != null)
         root.append(svg("path", { d: `M${x.to(part.low)},${top + 8}H${x.to(part.high)}`, stroke: ink.text, "stroke-width": 1.4 }));
       if (part.value > 0) root.spots.push({ px: (from + to) / 2, py: top + 8, point: part, series: bar, from, to });
@@ -264,12 +264,12 @@ function legendOf(spec) {
 function swatch(item, ink) {
   const line = item.line !== false && !item.square;
   return [
-    line ? svg("path", { d: "M0,7H24", stroke: item.color, "stroke-width": 2, "stroke-dasharray": item.dash }) : null,
+    line ? svg("path", { d: "M0,7H24", stroke: item.color, "stroke-width": item.width || 2, "stroke-dasharray": item.dash, opacity: item.strength }) : null,
     item.square
       ? svg("rect", { x: 6, y: 1, width: 12, height: 12, fill: item.color })
       : item.marker === "none"
         ? null
-        : svg("path", { d: markerPath(item.marker, 12, 7, 3.4), fill: item.hollow ? ink.paper : item.color, stroke: item.color }),
+        : svg("path", { d: markerPath(item.marker, 12, 7, 3.4), fill: item.hollow ? ink.paper : item.color, stroke: item.color, opacity: item.strength }),
   ];
 }
 

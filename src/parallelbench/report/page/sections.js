@@ -37,7 +37,7 @@ function shareFigure(rows, task) {
     title: `Share of its own oracle's speed that one setting realises: ${task === MEAN ? "mean over tasks" : task}`,
     note: "What a method would gain if it knew the right setting for every sample is the rest up to 100 %.", legend: [],
     draw: drawBars, x: { label: "% of the oracle's tokens per step" },
-    bars: sorted.map((row) => ({ name: named(row.model, row.method), parts: [{ value: percent(row.share), color: styleOf(row.model, row.method).color, facts: [["share", `${number(percent(row.share), 1)} %`], ["best single setting", row.setting]] }] })),
+    bars: sorted.map((row) => ({ name: named(row.model, row.method), parts: [{ value: percent(row.share), color: styleOf(row.model, row.method).color, strength: styleOf(row.model, row.method).strength, facts: [["share", `${number(percent(row.share), 1)} %`], ["best single setting", row.setting]] }] })),
     table: () => ({ columns: ["model", "method", "kind", "share"], rows: sorted.map((r) => [r.model, r.method, r.kind, r.share]) }),
   });
 }
