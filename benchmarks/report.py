@@ -70,7 +70,7 @@ def make(directory: Path, lanes: int) -> None:
 
 
 def measure(words: tuple[str, ...]) -> dict[str, object]:
-    """Run a command in a child; a child of its own counts, so the largest of all so far is at least this one's."""
+    """Run a command in a child."""
     code = f"import sys; sys.argv = ['pb', *{words!r}]; from parallelbench.cli.main import run_app; run_app()"
     began = time.perf_counter()
     child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
@@ -80,12 +80,14 @@ def measure(words: tuple[str, ...]) -> dict[str, object]:
 
 
 def measured_alone(words: tuple[str, ...]) -> dict[str, object]:
-    """`measure` in a fork, so that the memory is this command's alone."""
+    """`measure` in a fork, so that processor time and memory are this command's alone."""
     reading, writing = os.pipe()
     pid = os.fork()
     if not pid:
         found = measure(words)
-        found["gigabytes"] = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
+        spent = resource.getrusage(resource.RUSAGE_CHILDREN)
+        found["cpu_seconds"] = spent.ru_utime + spent.ru_stime
+        found["gigabytes"] = spent.ru_maxrss / 2**20
         os.write(writing, json.dumps(found).encode())
         os._exit(0)
     os.waitpid(pid, 0)
@@ -112,7 +114,10 @@ def main() -> None:
         return
     print(f"{asked.lanes} lanes, {size:.0f} MiB")
     for name, row in found.items():
-        print(f"{name:12} {row['seconds']:6.1f} s  {row['gigabytes']:5.2f} GiB  {row['told'] or ''}")
+        print(
+            f"{name:12} {row['seconds']:6.1f} s  {row['cpu_seconds']:6.1f} s CPU  {row['gigabytes']:5.2f} GiB"
+            f"  {row['told'] or ''}"
+        )
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(__file__).resolve().parents[1] / "src" / "parallelbench"
-EVERYTHING = {"tasks", "models", "decoding", "theory", "runs", "analysis", "report", "cli"}
+EVERYTHING = {"tasks", "models", "decoding", "theory", "runs", "analysis", "report", "training", "cli"}
 MAY_IMPORT = {
     "tasks": set(),
     "theory": {"tasks"},
@@ -14,6 +14,8 @@ MAY_IMPORT = {
     "decoding": {"models"},
     "runs": {"tasks", "models", "decoding"},
     "analysis": {"runs"},
+    # Trains on the tasks' samples, and looks at how well it does by the loop that runs use.
+    "training": {"tasks", "models", "decoding"},
     "report": {"analysis", "theory"},
     "cli": EVERYTHING,
 }

@@ -42,13 +42,13 @@ def group_curves(
     result = pd.concat(curves, ignore_index=True) if curves else _curve(measured, ()).assign(group="")
     result = result.assign(low=float("nan"), high=float("nan"))
     if bootstrap:
-        scored = measured[measured["score"].notna()]
+        scored = {str(model): set(part["task"]) for model, part in measured[measured["score"].notna()].groupby("model")}
         for (model, method), rows in result.groupby(["model", "method"]):
             part = table[(table["model"] == model) & (table["method"] == method)]
             settings = [str(setting) for setting in part["setting"].unique()]
             draws = resample(part, settings, bootstrap, seed)
             for index, row in rows.iterrows():
-                tasks = sorted(set(scored.loc[scored["model"] == model, "task"]) & set(groups[str(row["group"])]))
+                tasks = sorted(scored[str(model)] & set(groups[str(row["group"])]))
                 result.loc[index, ["low", "high"]] = _interval(draws, tasks, settings.index(str(row["setting"])))
     return result
 

@@ -14,7 +14,7 @@ from parallelbench.errors import UsageError, unknown
 PBS = (90, 80, 75, 70, 60)
 KINDS = ("static", "adaptive", "revising")
 Entry = dict[str, Any]
-POINT_FIELDS = ("setting", "task", "score", "score_strict", "tps", "effective_tps", "nfe", "n", "unscored")
+POINT_FIELDS = ("setting", "task", "score", "score_strict", "tps", "effective_tps", "nfe", "rows", "n", "unscored")
 CURVE_FIELDS = (
     "setting",
     "score",
@@ -23,6 +23,7 @@ CURVE_FIELDS = (
     "harmonic_tps",
     "effective_tps",
     "nfe",
+    "rows",
     "n",
     "unscored",
 )
@@ -95,10 +96,10 @@ def _all_pbx(curve: pd.DataFrame, xs: Sequence[float], kind: str, columns: Seque
     return {c: [float(reach(score, tps, x, kind, values[c][known][None])[0]) for x in xs] for c in columns}
 
 
-def leaderboard(frame: pd.DataFrame, bootstrap: int = 1000, seed: int = 0) -> list[Entry]:
+def leaderboard(frame: pd.DataFrame, bootstrap: int = 1000, seed: int = 0, against: str = "nfe") -> list[Entry]:
     """PBx of every (model, method) with 95 % intervals, in plain numbers that JSON can hold (NaN is None).
 
-    An entry holds model, method, kind, profile; PB90 ... PB60 in tokens per step (0: never reaches x, None:
+    An entry holds model, method, kind, profile, against; PB90 ... PB60 in tokens per step (0: never reaches x, None:
     no setting has a score on every task); `effective` and `harmonic`, for each PBx the effective tokens per
     step and the harmonic mean over tasks at the same place of the curve; `intervals`, for each PBx
     [low, high]; `tasks` (how many the curve averages), `missing_tasks` (names: no sample is scored),
@@ -109,19 +110,21 @@ def leaderboard(frame: pd.DataFrame, bootstrap: int = 1000, seed: int = 0) -> li
         frame: one row a finished lane.
         bootstrap: resamples; 0 leaves the intervals out.
         seed: of the resamples.
+        against: what a step costs: "nfe", a forward, or "rows", every canvas in it.
 
     Raises:
         UsageError: lanes that may not be averaged together (see `curves.lanes`), or a negative `bootstrap`.
     """
     if bootstrap < 0:
         raise UsageError(f"bootstrap={bootstrap}: expected the number of resamples, 0 for none.")
-    table = lanes(frame)
+    table = lanes(frame, against)
     measured = summarise(table)
     curve, missing = mean_curve(measured), missing_tasks(measured)
     entries = []
     for (model, method), part in table.groupby(["model", "method"], sort=True):
         mine = [t[(t["model"] == model) & (t["method"] == method)] for t in (measured, curve)]
         head = {"model": str(model), "method": str(method), "profile": str(part["profile"].iloc[0])}
+        head |= {"against": against}
         entries.append(head | _entry(part, mine[0], mine[1], bootstrap, seed) | {"missing_tasks": missing[str(model)]})
     return entries
 

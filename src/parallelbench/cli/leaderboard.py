@@ -32,6 +32,10 @@ def leaderboard(
     ceiling: Annotated[
         bool, typer.Option("--ceiling", help="Also show the best score any decoder could reach in as many steps.")
     ] = False,
+    against: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="What a step costs: nfe, one a forward, or rows, one a canvas in it."),
+    ] = "nfe",
     json: Json = False,
 ) -> None:
     """Rank methods by PBx: the most tokens a step at which the mean score is still at least x percent.
@@ -46,8 +50,10 @@ def leaderboard(
 
         if bool(directories) == (curves is not None):
             raise UsageError("Give either run directories or --curves DIR, e.g. pb leaderboard runs/quick.")
+        if curves is not None and against != "nfe":
+            raise UsageError("Published curves count forwards only; --against needs run directories.")
         frame = _lanes(directories, profile, seed) if directories else None
-        entries = published_leaderboard(curves) if curves is not None else rank(frame, bootstrap)  # type: ignore[arg-type]
+        entries = published_leaderboard(curves) if curves is not None else rank(frame, bootstrap, against=against)  # type: ignore[arg-type]
         shown = [] if scores is None else _of_method(entries, scores)
         if ceiling:
             _add_ceilings(entries, frame)

@@ -7,13 +7,25 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from parallelbench.cli.output import WHOLE, Json, faults_told, note, print_json, progress_bar, stdout
-from parallelbench.errors import lookup
+from parallelbench.errors import UsageError, lookup
 
 if TYPE_CHECKING:
     from parallelbench.runs.execute import RunResult
     from parallelbench.runs.plan import RunSettings
 
 Many = list[str] | None
+METHOD = (
+    "A method's sweep, or one setting such as threshold:tau=0.9; repeatable; see `pb list methods`. Default: the core "
+    "methods."
+)
+GRAMMAR = (
+    "Judge of the text tasks: harper, linkgrammar, none, languagetool:url=http://HOST:PORT or :jar=PATH. "
+    "Default: harper."
+)
+BERTSCORE = (
+    "Encoder that compares paraphrases with their source: minilm, or a directory or model id with :layer=N. "
+    "Default: none."
+)
 
 
 def run(
@@ -26,17 +38,13 @@ def run(
     family: Annotated[
         str | None, typer.Option(metavar="NAME", help="Force the family of checkpoints; see `pb models families`.")
     ] = None,
+    adapter: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="LoRA adapter of checkpoints, e.g. from `pb train --model DIR`.")
+    ] = None,
     task: Annotated[
         Many, typer.Option(metavar="NAME", help="Task or category; repeatable; see `pb list tasks`. Default: all.")
     ] = None,
-    method: Annotated[
-        Many,
-        typer.Option(
-            metavar="NAME",
-            help="A method's sweep, or one setting such as threshold:tau=0.9; repeatable; see `pb list methods`. "
-            "Default: all.",
-        ),
-    ] = None,
+    method: Annotated[Many, typer.Option(metavar="NAME", help=METHOD)] = None,
     samples: Annotated[int | None, typer.Option(help="Samples a task.", **WHOLE)] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of samples and decoding. Default: 0.", **WHOLE)] = None,
     data: Annotated[
@@ -45,22 +53,8 @@ def run(
     profile: Annotated[
         str | None, typer.Option(metavar="NAME", help="Scoring and numerics: native or pb2025. Default: native.")
     ] = None,
-    grammar: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="Judge of the text tasks: harper, linkgrammar, none, "
-            "languagetool:url=http://HOST:PORT or :jar=PATH. Default: harper.",
-        ),
-    ] = None,
-    bertscore: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="Encoder that compares paraphrases with their source: minilm, or a directory "
-            "or model id with :layer=N. Default: none.",
-        ),
-    ] = None,
+    grammar: Annotated[str | None, typer.Option(metavar="NAME", help=GRAMMAR)] = None,
+    bertscore: Annotated[str | None, typer.Option(metavar="NAME", help=BERTSCORE)] = None,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Where results go. Default: runs/PRESET.")] = None,
     batch_size: Annotated[int, typer.Option(help="Lanes decoded together; changes no result.", **WHOLE)] = 64,
     executor: Annotated[
@@ -76,7 +70,7 @@ def run(
     """
     with faults_told():
         given: dict[str, Any] = {
-            "models": with_family(model, family), "tasks": task, "methods": method, "samples": samples,
+            "models": told(model, family=family, adapter=adapter), "tasks": task, "methods": method, "samples": samples,
             "seed": seed, "data": data, "profile": profile, "grammar": grammar, "bertscore": bertscore,
         }  # fmt: skip
         carry_out(resolve(preset, given), out or Path("runs") / preset, batch_size, executor, json)
@@ -95,13 +89,22 @@ def carry_out(settings: "RunSettings", directory: Path, batch_size: int, executo
         raise typer.Exit(1)
 
 
-def with_family(models: Many, family: str | None) -> Many:
-    """The models, every checkpoint among them told its family."""
-    if family is None or not models:
+def told(models: Many, **parameters: str | Path | None) -> Many:
+    """The models, every checkpoint among them told the parameters that were given.
+
+    Raises:
+        UsageError: parameters without a checkpoint.
+    """
+    given = {key: str(value) for key, value in parameters.items() if value is not None}
+    if not given:
         return models
     from parallelbench.models.families.load import is_checkpoint, with_parameter
 
-    return [with_parameter(text, "family", family) if is_checkpoint(text) else text for text in models]
+    if not models or not any(map(is_checkpoint, models)):
+        raise UsageError(f"--{next(iter(given))} belongs to checkpoints; give one with --model DIR.")
+    for key, value in given.items():
+        models = [with_parameter(text, key, value) if is_checkpoint(text) else text for text in models]
+    return models
 
 
 def resolve(preset: str, given: dict[str, Any]) -> "RunSettings":

@@ -32,6 +32,7 @@ class DenoiserSpec:
             identical canvases were forwarded once.
             "policy": `policy(prompt, region, steps, temperature)` names the positions that are best
             committed next with so many steps left.
+        tasks: Names of the only tasks it was made for, without options; None for a model that takes any.
     """
 
     name: str
@@ -44,6 +45,7 @@ class DenoiserSpec:
     stop_ids: frozenset[int] = frozenset()
     dtype: str = "float32"
     capabilities: frozenset[str] = frozenset()
+    tasks: frozenset[str] | None = None
 
 
 @runtime_checkable

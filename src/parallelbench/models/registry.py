@@ -11,6 +11,7 @@ from parallelbench.models.generators.api import PROVIDERS, load_api
 from parallelbench.models.generators.base import Generator
 from parallelbench.models.generators.causal import load_smollm2
 from parallelbench.models.ideal import NOISE, IdealDenoiser, Special
+from parallelbench.models.native.files import load_built_in
 from parallelbench.models.words import EOS, MASK, PAD, WordTokenizer
 from parallelbench.settings import Value, format_setting, parse_setting
 from parallelbench.tasks.base import Sample, Task
@@ -72,6 +73,12 @@ MODELS: Mapping[str, ModelEntry] = {
             "exact marginals of each task's correct answers: the best any model could do",
             {"noise": NOISE},
             _load_ideal,
+        ),
+        ModelEntry(
+            "tiny",
+            "a learned masked diffusion model of 0.9M weights for the list tasks and puzzles (docs/tiny.md)",
+            {},
+            lambda name, parameters, problems: load_built_in("tiny", name),
         ),
         ModelEntry(
             CHECKPOINT,

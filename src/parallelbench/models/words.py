@@ -23,7 +23,15 @@ class WordTokenizer:
     """
 
     def __init__(self, texts: Iterable[str]) -> None:
-        pieces = sorted({piece for text in texts for piece in PIECE.findall(text)})
+        self._pattern = PIECE
+        self._know(sorted({piece for text in texts for piece in PIECE.findall(text)}))
+
+    @property
+    def texts(self) -> Sequence[str]:
+        """The text of every token from `FIRST_PIECE` on."""
+        return self._pieces
+
+    def _know(self, pieces: Sequence[str]) -> None:
         self._pieces = pieces
         self._ids = {piece: FIRST_PIECE + number for number, piece in enumerate(pieces)}
         self.vocab_size = FIRST_PIECE + len(pieces)
@@ -32,7 +40,7 @@ class WordTokenizer:
     def encode(self, text: str) -> list[int]:
         """Token ids of a text."""
         ids: list[int] = []
-        for piece in PIECE.findall(text):
+        for piece in self._pattern.findall(text):
             known = self._ids.get(piece)
             if known is not None:
                 ids.append(known)
@@ -57,3 +65,23 @@ class WordTokenizer:
             ids.append(ROLES[message["role"]])
             ids.extend(self.encode(message["content"]))
         return [*ids, ASSISTANT]
+
+
+class PhraseTokenizer(WordTokenizer):
+    """A word tokenizer that also knows whole phrases, such as the fixed sentences of a prompt, as one token.
+
+    Args:
+        phrases: Texts that become one token wherever they occur; the longest that fits wins.
+        pieces: The words and marks known; everything else is spelled in bytes.
+    """
+
+    def __init__(self, phrases: Iterable[str], pieces: Iterable[str]) -> None:
+        self.phrases, self.pieces = sorted(set(phrases)), sorted(set(pieces))
+        longest_first = sorted(self.phrases, key=len, reverse=True)
+        self._pattern = phrase_pattern(longest_first)
+        self._know([*self.phrases, *(piece for piece in self.pieces if piece not in set(self.phrases))])
+
+
+def phrase_pattern(phrases: Sequence[str]) -> re.Pattern[str]:
+    """Splits a text into phrases, `, ` between symbols, and the pieces of `PIECE`."""
+    return re.compile("|".join([*map(re.escape, phrases), '", "', ", ", PIECE.pattern]))

@@ -60,3 +60,72 @@ def validation_figure(points: Sequence[Mapping[str, Any]], title: str) -> Any:
         alt.hconcat(*(panel(operation, sweep, t) for operation in operations for t in (0, 1))) for sweep in ("n", "tau")
     ]
     return alt.vconcat(*grid).properties(title=title)
+
+
+def dependency_figure(found: Mapping[str, Any]) -> Any:
+    """Two heat maps side by side: the model's attention between masks, and their exact mutual information.
+
+    Args:
+        found: model, task, sample, auc, and [m, m] "attention" and "information".
+    """
+    import altair as alt
+
+    def panel(name: str, title: str) -> Any:
+        cells = [
+            {"i": i, "j": j, "value": value}
+            for i, row in enumerate(found[name])
+            for j, value in enumerate(row)
+            if i != j
+        ]
+        return (
+            alt.Chart(alt.InlineData(values=cells))
+            .mark_rect()
+            .encode(
+                alt.X("j:O", title="mask", axis=alt.Axis(labelOverlap=True)),
+                alt.Y("i:O", title="mask", axis=alt.Axis(labelOverlap=True)),
+                alt.Color("value:Q", title=None, scale=alt.Scale(scheme="viridis")),
+            )
+            .properties(width=280, height=280, title=title)
+        )
+
+    auc = "not defined" if found["auc"] is None else f"{found['auc']:.2f}"
+    charts = alt.hconcat(panel("attention", "attention"), panel("information", "mutual information, bits"))
+    title = f"{found['model']}, {found['task']}, {found['sample']}: AUC {auc}"
+    return charts.resolve_scale(color="independent").properties(title=title)
+
+
+def experiment_figure(
+    rows: Sequence[Mapping[str, Any]], title: str, axes: tuple[str, str], log_x: bool, lines: bool
+) -> Any:
+    """Marks of an experiment, a panel beside the other, with intervals where there are some.
+
+    Args:
+        rows: With panel, series, x, y, and perhaps low and high.
+        title: Above the figure.
+        axes: Titles of x and y.
+        log_x: Whether x is drawn in doublings.
+        lines: Whether the marks of a series are joined.
+    """
+    import altair as alt
+
+    known = [row for row in rows if row["x"] is not None and row["y"] is not None]
+    named = bool(known) and isinstance(known[0]["x"], str)
+    scale = alt.Scale(type="log", base=2) if log_x else alt.Scale(zero=False)
+    x = alt.X("x:N", title=axes[0] or None) if named else alt.X("x:Q", title=axes[0], scale=scale)
+    color = alt.Color("series:N", title=None, legend=alt.Legend(columns=2, orient="bottom", labelLimit=320))
+    panels = list(dict.fromkeys(str(row["panel"]) for row in known))
+
+    def panel(name: str) -> Any:
+        base = alt.Chart(alt.InlineData(values=[dict(row) for row in known if row["panel"] == name]))
+        y = alt.Y("y:Q", title=axes[1])
+        marks = base.mark_point(filled=True, size=36).encode(x, y, color, alt.Shape("series:N", title=None))
+        layers = [marks]
+        if lines and not named:
+            layers.insert(0, base.mark_line(opacity=0.7).encode(x, y, color, alt.Order("x:Q")))
+        if any(row.get("low") is not None for row in known):
+            layers.insert(
+                0, base.mark_rule(opacity=0.5).encode(x, alt.Y("low:Q", title=axes[1]), alt.Y2("high:Q"), color)
+            )
+        return alt.layer(*layers).properties(width=420 if named or len(panels) == 1 else 230, height=180, title=name)
+
+    return alt.concat(*map(panel, panels), columns=3).properties(title=title)

@@ -17,7 +17,7 @@ from parallelbench.models.base import DenoiserSpec
 from parallelbench.models.generators.base import GeneratorSpec
 from parallelbench.models.registry import load_model
 from parallelbench.runs.generate import lanes_for, worker_for
-from parallelbench.runs.plan import Plan, RunSettings, problems
+from parallelbench.runs.plan import Plan, Problem, RunSettings, problems
 from parallelbench.runs.signature import run_signature, short_hash
 from parallelbench.runs.store import Store
 from parallelbench.runs.work import Row
@@ -136,7 +136,7 @@ def run(
     set_judges(settings.grammar, settings.bertscore)  # refuses a missing backend before any work
     plan = Plan(settings, problems(settings))
     work = start(plan, batch_size)
-    signature = run_signature(settings, work.specs, plan.problems, judges_signature(), plan.numerics)
+    signature = run_signature(settings, work.specs, _asked(plan, work.specs), judges_signature(), plan.numerics)
     asked = _jsonable(settings)
     result = RunResult(directory, short_hash(asked), signature, set(), work.cost)
     total, model = sum(lanes_for(spec, plan) for spec in work.specs), ""
@@ -162,6 +162,19 @@ def run(
 
 def _now() -> str:
     return datetime.now(UTC).isoformat()
+
+
+def _asked(plan: Plan, specs: Sequence[DenoiserSpec | GeneratorSpec]) -> list[Problem]:
+    """The samples that some model is asked about.
+
+    Raises:
+        UsageError: a model was made for none of the tasks.
+    """
+    found = {spec.name: plan.for_model(spec).problems for spec in specs}
+    for spec in specs:
+        if not found[spec.name]:
+            raise UsageError(f"{spec.name} knows none of these tasks, only {', '.join(sorted(spec.tasks or ()))}.")
+    return list({problem.sample.id: problem for some in found.values() for problem in some}.values())
 
 
 def about_here() -> dict[str, Any]:

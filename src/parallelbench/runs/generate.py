@@ -19,11 +19,13 @@ from parallelbench.runs.work import Row, Worker, row_of
 
 def worker_for(model: Denoiser | Generator, plan: Plan) -> "Worker | GeneratorWorker":
     """Whoever does the plan's work for a model."""
+    plan = plan.for_model(model.spec)
     return GeneratorWorker(model, plan) if isinstance(model, Generator) else Worker(model, plan)
 
 
 def lanes_for(spec: DenoiserSpec | GeneratorSpec, plan: Plan) -> int:
     """How many lanes the plan has for a model."""
+    plan = plan.for_model(spec)
     return len(plan.problems) if isinstance(spec, GeneratorSpec) else len(plan)
 
 

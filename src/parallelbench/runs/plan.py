@@ -172,6 +172,12 @@ class Plan:
     def __len__(self) -> int:
         return sum(len(self._methods[problem.task.max_tokens]) for problem in self.problems)
 
+    def for_model(self, spec: DenoiserSpec | GeneratorSpec) -> "Plan":
+        """The plan without the tasks that the model was not made for."""
+        if spec.tasks is None:
+            return self
+        return Plan(self.settings, [p for p in self.problems if p.task.name.partition("@")[0] in spec.tasks])
+
     def lanes(self, denoiser: Denoiser) -> Iterator[PlannedLane]:
         """Every lane of the plan for one model."""
         for problem in self.problems:

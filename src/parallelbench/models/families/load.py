@@ -16,6 +16,7 @@ from parallelbench.models.families.tokens import HubTokenizer, load_tokenizer, s
 from parallelbench.models.generators.base import Generator
 from parallelbench.models.generators.causal import CausalGenerator, load_causal
 from parallelbench.models.guidance import GuidedDenoiser
+from parallelbench.models.native.files import is_native, load_directory
 from parallelbench.models.verified import VerifiedDenoiser
 from parallelbench.settings import Value, format_setting, parse_setting
 
@@ -84,6 +85,10 @@ def load_checkpoint(text: str) -> Denoiser | Generator:
     options = options_of(given)
     told = {key: value for key, value in given.items() if key not in OPERATIONAL and value != PARAMETERS[key]}
     name = format_setting(place if commit else os.path.normpath(place), told)
+    if is_native(read_json(directory / "config.json")):
+        if told.keys() - {"steps"}:
+            raise UsageError(f"{directory} is a model of `pb train`; it takes no {', '.join(told)}.")
+        return load_directory(directory, name, int(given.get("steps", 0)))
     checkpoint = inspect(directory, options.family)
     if checkpoint is None:
         config = read_json(directory / "config.json")

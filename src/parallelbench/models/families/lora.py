@@ -12,7 +12,7 @@ from parallelbench.errors import UsageError
 from parallelbench.models.families.extras import optional
 from parallelbench.models.families.files import read_json, regular
 from parallelbench.models.families.spec import number, whole
-from parallelbench.models.families.weights import Placing
+from parallelbench.models.families.weights import Place, Placing
 
 PLAIN: Mapping[str, tuple[object, ...]] = {
     "peft_type": ("LORA",), "bias": ("none", None), "use_dora": (False, None), "modules_to_save": (None, []),
@@ -30,7 +30,8 @@ def merge_adapter(module: nn.Module, directory: Path, placing: Placing) -> None:
     Args:
         module: A loaded model.
         directory: peft's adapter_config.json and adapter_model.safetensors.
-        placing: Where the family's stored tensors go; adapters trained on the reference's names follow it.
+        placing: Where the family's stored tensors go; adapters trained on the reference's names follow it, those
+            of `pb train` name the module's own weights.
 
     Raises:
         UsageError: pickled or unknown adapters, or updates for weights that the model lacks.
@@ -46,7 +47,8 @@ def merge_adapter(module: nn.Module, directory: Path, placing: Placing) -> None:
     weights = dict(module.named_parameters())
     for name, (down, up) in _pairs(directory / WEIGHTS).items():
         delta = scale * (up.float() @ down.float())
-        for place in placing(f"{name}.weight"):
+        own = f"{name}.weight" in weights  # trained on the module itself, not on the reference's names
+        for place in [Place(f"{name}.weight")] if own else placing(f"{name}.weight"):
             part = delta if place.rows is None else delta[place.rows]
             if place.target not in weights or weights[place.target][place.index].shape != part.shape:
                 raise UsageError(

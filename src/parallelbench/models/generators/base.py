@@ -19,6 +19,7 @@ class GeneratorSpec:
         method: How it decodes; the method name of its lanes.
         parameters: What the method was given; part of every lane id.
         setting: Setting string of its lanes.
+        tasks: Names of the only tasks it was made for, without options; None for a model that takes any.
     """
 
     name: str
@@ -27,6 +28,7 @@ class GeneratorSpec:
     method: str = "autoregressive"
     parameters: Mapping[str, Value] = field(default_factory=dict)
     setting: str = "autoregressive"
+    tasks: frozenset[str] | None = None
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,74 @@
+"""A trained `AnswerNetwork` as a denoiser."""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from parallelbench.models.base import DenoiserSpec, Message, Tokenizer
+from parallelbench.models.native.network import AnswerNetwork
+from parallelbench.models.words import ASSISTANT, EOS, MASK, PAD, PhraseTokenizer
+
+
+class NativeDenoiser:
+    """A small network that answers the last question of a chat.
+
+    Args:
+        name: Canonical model string.
+        revision: Digest of the weights.
+        network: The network, in evaluation mode.
+        tokenizer: Its tokenizer.
+        tasks: What it was trained on.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        revision: str,
+        network: AnswerNetwork,
+        tokenizer: PhraseTokenizer,
+        tasks: frozenset[str] | None = None,
+    ) -> None:
+        self.network, self._words = network, tokenizer
+        self.tokenizer: Tokenizer = tokenizer
+        self.spec = DenoiserSpec(
+            name=name, revision=revision, vocab_size=tokenizer.vocab_size, mask_id=MASK, eos_id=EOS, pad_id=PAD,
+            tasks=tasks,
+        )  # fmt: skip
+
+    def encode(self, messages: Sequence[Message]) -> list[int]:
+        """The last turn alone: the network was trained without worked examples."""
+        return [*self._words.encode(messages[-1]["content"]), ASSISTANT]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Text of generated ids."""
+        return self.tokenizer.decode(ids)
+
+    @torch.inference_mode()
+    def logits(
+        self, canvas: Int[Tensor, "B L"], attention_mask: Bool[Tensor, "B L"], rows: Bool[Tensor, "B L"]
+    ) -> Float[Tensor, "N V"]:
+        """Logits of the positions in `rows`; behind the answer's window every position is the end of the text."""
+        begins = (canvas == ASSISTANT).int().argmax(-1) + 1
+        prompt, present = self._prompts(canvas, attention_mask, begins)
+        window = min(self.network.size.answer, int(canvas.shape[1] - begins.min()))
+        place = begins[:, None] + torch.arange(window)
+        inside = place < canvas.shape[1]
+        answer = torch.where(inside, canvas.gather(1, place.clamp_max(canvas.shape[1] - 1)), EOS)
+        said = self.network(prompt, present, answer)
+        lane, column = rows.nonzero(as_tuple=True)
+        asked = column - begins[lane]
+        out = torch.full((len(lane), self.spec.vocab_size), -torch.inf)
+        known = asked < window
+        out[known.nonzero(), self.network.written] = said[lane[known], asked[known]].float()
+        out[~known, EOS] = 0.0
+        return out
+
+    def _prompts(self, canvas: Tensor, attention_mask: Tensor, begins: Tensor) -> tuple[Tensor, Tensor]:
+        """Prompts aligned at their ends, with what is present of them."""
+        first = attention_mask.int().argmax(-1)
+        place = begins[:, None] - torch.arange(int((begins - first).max()), 0, -1)
+        present = place >= first[:, None]
+        prompt = canvas.gather(1, place.clamp_min(0))
+        return torch.where(present, prompt, PAD), present
