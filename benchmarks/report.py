@@ -115,7 +115,8 @@ def main() -> None:
     print(f"{asked.lanes} lanes, {size:.0f} MiB")
     for name, row in found.items():
         print(
-            f"{name:12} {row['seconds']:6.1f} s  {row['cpu_seconds']:6.1f} s CPU  {row['gigabytes']:5.2f} GiB  {row['told'] or ''}"
+            f"{name:12} {row['seconds']:6.1f} s  {row['cpu_seconds']:6.1f} s CPU  {row['gigabytes']:5.2f} GiB"
+            f"  {row['told'] or ''}"
         )
 
 
