@@ -114,8 +114,10 @@ def main() -> None:
         return
     print(f"{asked.lanes} lanes, {size:.0f} MiB")
     for name, row in found.items():
-        times = f"{row['seconds']:6.1f} s  {row['cpu_seconds']:6.1f} s CPU"
-        print(f"{name:12} {times}  {row['gigabytes']:5.2f} GiB  {row['told'] or ''}")
+        print(
+            f"{name:12} {row['seconds']:6.1f} s  {row['cpu_seconds']:6.1f} s CPU  {row['gigabytes']:5.2f} GiB"
+            f"  {row['told'] or ''}"
+        )
 
 
 if __name__ == "__main__":

@@ -106,6 +106,17 @@ def test_failed_and_unscored_lanes_are_told(pb, tmp_path):
     assert view["counts"] == {"lanes": 8, "failed": 1, "unscored": 1, "samples": "8"}
 
 
+def test_a_run_in_which_everything_failed_gives_a_page_too(pb, tmp_path):
+    nothing = {"tokens": None, "commit_step": None, "revisions": None, "score": None, "score_strict": None, "nfe": 0}
+    with Store(tmp_path / "dead", create=True) as store:
+        for number in range(2):
+            store.add_lane(hostile_lane(number, model="m", method="a", setting="a:k=1", error="boom", **nothing))
+    done = pb("report", "dead")
+    assert done.code == 0 and "2 of 2 lanes ended in an error (the first: boom)" in done.err
+    data = data_of((tmp_path / "report.html").read_text())
+    assert data["profiles"][0]["board"][0]["PB80"] is None and data["traces"]["why"] == "No lane has steps."
+
+
 def test_a_task_without_a_score_is_told(pb, tmp_path):
     with Store(tmp_path / "gap", create=True) as store:
         store.add_lane(hostile_lane(1, model="m", method="a", setting="a:k=1"))

@@ -10,6 +10,8 @@ RUN = (
     "run",
     "--preset",
     "quick",
+    "--model",
+    "ideal",
     "--grammar",
     "none",
     "--samples",
@@ -141,3 +143,17 @@ def test_ctrl_c_ends_with_a_sentence(pb, monkeypatch):
     done = pb(*RUN)
     assert (done.code, done.out) == (1, "")
     assert done.raw_err == "Interrupted. What was finished is stored; the same command goes on from there.\n"
+
+
+def test_a_run_that_names_no_model_takes_the_built_in_ones_that_fit(pb):
+    done = pb("run", "--task", "copy", "--samples", "1", "--method", "confidence:k=16", "--out", "both", "--json")
+    assert [entry["model"] for entry in json.loads(done.out)] == ["ideal", "tiny"]
+    words = ("run", "--task", "copy", "--task", "words_to_sentence/easy", "--samples", "1", "--grammar", "none")
+    done = pb(*words, "--method", "confidence:k=32", "--out", "more")
+    assert "3 lanes decoded" in done.err
+    for only in (
+        ("--task", "words_to_sentence/easy", "--method", "confidence:k=64"),
+        ("--task", "copy", "--method", "pc_sampler:k=32"),
+    ):
+        done = pb("run", *only, "--samples", "1", "--grammar", "none", "--out", "ideal", "--json")
+        assert {entry["model"] for entry in json.loads(done.out)} == {"ideal"}

@@ -22,7 +22,7 @@ from parallelbench.runs.store import FILE, Store, read_frames
 from parallelbench.tasks.scoring.grammar import set_grammar
 
 SETTINGS = [
-    *("--preset", "quick", "--samples", "2", "--grammar", "none", "--batch-size", "4"),
+    *("--preset", "quick", "--model", "ideal", "--samples", "2", "--grammar", "none", "--batch-size", "4"),
     *(word for task in ("copy", "shuffle", "latin_square", "sudoku") for word in ("--task", task)),
     *(word for name in ("random", "confidence", "threshold", "factor") for word in ("--method", name)),
 ]

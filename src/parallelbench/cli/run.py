@@ -33,7 +33,7 @@ def run(
         str, typer.Option(metavar="NAME", help="quick (10 samples a task), standard (all) or paper (its block sizes).")
     ] = "standard",
     model: Annotated[
-        Many, typer.Option(metavar="NAME", help="Repeatable; see `pb list models`. Default: ideal.")
+        Many, typer.Option(metavar="NAME", help="Repeatable; see `pb list models`. Default: ideal and tiny.")
     ] = None,
     family: Annotated[
         str | None, typer.Option(metavar="NAME", help="Force the family of checkpoints; see `pb models families`.")
@@ -117,7 +117,24 @@ def resolve(preset: str, given: dict[str, Any]) -> "RunSettings":
 
     chosen: dict[str, Any] = dict(lookup(PRESETS, preset, "preset"))
     changes = {k: tuple(v) if isinstance(v, list) else v for k, v in given.items() if v is not None and v != []}
-    return replace(RunSettings(), **{**chosen, **changes})
+    settings = replace(RunSettings(), **{**chosen, **changes})
+    return settings if "models" in changes else replace(settings, models=_built_in(settings))
+
+
+def _built_in(settings: "RunSettings") -> tuple[str, ...]:
+    """The models of a run that names none: ideal, and tiny where it knows a task and can do every method."""
+    from parallelbench.decoding import find_method, split_setting
+    from parallelbench.decoding.forwards import ALWAYS
+    from parallelbench.models.registry import load_denoiser
+    from parallelbench.tasks import expand_tasks
+
+    tiny = load_denoiser("tiny").spec
+    able = not any(
+        find_method(split_setting(text)[0]).requires - tiny.capabilities - ALWAYS for text in settings.methods
+    )
+    names = {task.name.partition("@")[0] for task in expand_tasks(settings.tasks, settings.data)}
+    known = settings.data is None and bool(names & (tiny.tasks or frozenset()))
+    return ("ideal", "tiny") if able and known else ("ideal",)
 
 
 def report(result: "RunResult", json: bool) -> None:

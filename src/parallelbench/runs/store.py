@@ -281,7 +281,7 @@ class Store:
         """
         with self._faults():
             found = self._db.execute(
-                "SELECT * FROM lanes WHERE substr(lane_id, 1, ?) = ? LIMIT 2", (len(lane_id), lane_id)
+                "SELECT * FROM lanes WHERE lane_id >= ? AND lane_id < ? || char(1114111) LIMIT 2", (lane_id, lane_id)
             ).fetchall()
         if len(found) != 1:
             problem = "no lane" if not found else "several lanes"

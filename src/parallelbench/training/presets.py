@@ -5,7 +5,7 @@ from typing import Any
 
 TINY: Mapping[str, Any] = {
     "tasks": ("waiting_line", "puzzle"),
-    "steps": 10_000,
+    "steps": 6_500,
     "weights": {
         "waiting_line/copy": 0.5,
         "waiting_line/reverse": 0.7,

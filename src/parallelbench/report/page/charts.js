@@ -70,6 +70,8 @@ function scale(axis, values, from, to, letters) {
   let high = axis.max ?? Math.max(...known);
   if (!known.length && axis.min == null) [low, high] = log ? [1, 32] : [0, 1];
   if (low === high) [low, high] = log ? [low / 2, high * 2] : [low - 0.5, high + 0.5];
+  const margin = (high - low) * (axis.margin || 0);
+  [low, high] = [low - margin, high + margin];
   const f = log ? Math.log2 : (v) => v;
   const room = Math.abs(to - from) / letters;
   return {
@@ -169,8 +171,8 @@ function drawNames(spots, box, ink) {
     if (!s.point.name) continue;
     const width = s.point.name.length * LETTER;
     const options = [];
-    for (const dy of [4, -8, 16, -18, 26])
-      for (const side of [8, -8]) options.push({ left: side > 0 ? s.px + side : s.px + side - width, y: s.py + dy });
+    for (const dy of [4, -8, 16, -20, 28, -32, 40, -44, 52, -56])
+      for (const side of [9, -9]) options.push({ left: side > 0 ? s.px + side : s.px + side - width, y: s.py + dy });
     const cost = (o) => {
       const r = { l: o.left, r: o.left + width, t: o.y - 10, b: o.y + 2 };
       const outside = Math.max(0, box.left - r.l) + Math.max(0, r.r - box.right) + Math.max(0, box.top - r.t);
@@ -179,11 +181,14 @@ function drawNames(spots, box, ink) {
         const h = Math.min(r.b, q.b) - Math.max(r.t, q.t);
         return sum + (w > 0 && h > 0 ? w * h : 0);
       }, 0);
-      return over + outside * 50 + Math.abs(o.y - s.py - 4) * 0.1;
+      return over + outside * 50 + Math.abs(o.y - s.py - 4) * 0.4;
     };
     const best = options.reduce((a, b) => (cost(b) < cost(a) ? b : a));
     taken.push({ l: best.left, r: best.left + width, t: best.y - 10, b: best.y + 2 });
-    group.append(label(s.point.name, best.left, best.y, { fill: ink.text }));
+    const [x, y] = [best.left > s.px ? best.left - 2 : best.left + width + 2, best.y - 4];
+    if (Math.abs(y - s.py) > 14) group.append(svg("path", { d: `M${s.px},${s.py}L${x},${y}`, stroke: ink.soft, "stroke-width": 0.7 }));
+    const right = best.left > s.px;
+    group.append(label(s.point.name, right ? best.left : best.left + width, best.y, { fill: ink.text, "text-anchor": right ? "start" : "end" }));
   }
   return group;
 }
@@ -201,7 +206,6 @@ function drawPoints(spec, width, height, ink) {
     const at = line.y != null ? [box.left, y.to(line.y), box.right, y.to(line.y)] : [x.to(line.x), box.top, x.to(line.x), box.bottom];
     const [x1, y1, x2, y2] = at;
     root.append(svg("line", { x1, y1, x2, y2, stroke: ink.soft, "stroke-dasharray": "2 3" }));
-    if (line.name) root.append(label(line.name, box.right - 2, y1 - 4, { "text-anchor": "end", fill: ink.soft }));
   }
   const shift = dodged(spec.series, x.to);
   root.spots = [];
@@ -238,7 +242,7 @@ function drawBars(spec, width, _height, ink) {
       if (part.value == null) continue;
       const from = x.to(sum);
       const to = x.to((sum += part.value));
-      root.append(svg("rect", { x: from, y: top, width: Math.max(0, to - from), height: row - 6, fill: part.color }));
+      root.append(svg("rect", { x: from, y: top, width: Math.max(0, to - from), height: row - 6, fill: part.color, opacity: part.strength }));
       if (part.low != null)
         root.append(svg("path", { d: `M${x.to(part.low)},${top + 8}H${x.to(part.high)}`, stroke: ink.text, "stroke-width": 1.4 }));
       if (part.value > 0) root.spots.push({ px: (from + to) / 2, py: top + 8, point: part, series: bar, from, to });
@@ -260,12 +264,12 @@ function legendOf(spec) {
 function swatch(item, ink) {
   const line = item.line !== false && !item.square;
   return [
-    line ? svg("path", { d: "M0,7H24", stroke: item.color, "stroke-width": 2, "stroke-dasharray": item.dash }) : null,
+    line ? svg("path", { d: "M0,7H24", stroke: item.color, "stroke-width": item.width || 2, "stroke-dasharray": item.dash, opacity: item.strength }) : null,
     item.square
       ? svg("rect", { x: 6, y: 1, width: 12, height: 12, fill: item.color })
       : item.marker === "none"
         ? null
-        : svg("path", { d: markerPath(item.marker, 12, 7, 3.4), fill: item.hollow ? ink.paper : item.color, stroke: item.color }),
+        : svg("path", { d: markerPath(item.marker, 12, 7, 3.4), fill: item.hollow ? ink.paper : item.color, stroke: item.color, opacity: item.strength }),
   ];
 }
 

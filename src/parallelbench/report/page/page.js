@@ -33,7 +33,7 @@ function curveFigure(subject, small) {
   const columns = ["model", "method", "setting", "tps", "score", "low", "high", "ceiling", "n", "unscored"];
   return figure({
     title: small ? subject.name : `Score against tokens per step: ${subject.name}`,
-    note: small ? "" : [what, series.some((s) => s.label.startsWith("ceiling")) ? "dotted: the best any decoder could reach in as many steps" : "", overlay.length ? "hollow: published" : ""].filter(Boolean).join("; "),
+    note: small ? "" : [what, series.some((s) => s.label.startsWith("ceiling")) ? "dotted: the best any decoder could reach with so many steps for every sample (adaptive methods share them out over samples and may pass it)" : "", overlay.length ? "hollow: published" : ""].filter(Boolean).join("; "),
     small, height: small ? 210 : 400, series, draw: drawPoints,
     x: { label: "tokens per step", scale: "log2" }, y: { label: "score, %", min: 0, max: 100 },
     table: () => ({ columns, rows: [...rows.filter(shown).map((row) => columns.map((c) => row[c])), ...overlay.flatMap((s) => s.points.map((p) => [s.label, "", "", p.x, p.y, null, null, null, null, null]))] }),
@@ -121,7 +121,7 @@ function pbFigure() {
     title: `${key}: tokens per step at a mean score of at least ${key.slice(2)} %`, note: "Bars: the number; lines: its 95 % interval over samples.",
     draw: drawBars, x: { label: "tokens per step" },
     legend: [],
-    bars: rows.map((row) => ({ name: named(row.model, row.method), parts: [{ value: row[key], color: styleOf(row.model, row.method).color, low: row.intervals?.[key]?.[0], high: row.intervals?.[key]?.[1], facts: [[key, number(row[key])], ...(row.intervals?.[key] ? [["95 % interval", row.intervals[key].map((v) => number(v)).join(" – ")]] : []), ["kind", row.kind]] }] })),
+    bars: rows.map((row) => ({ name: named(row.model, row.method), parts: [{ value: row[key], color: styleOf(row.model, row.method).color, strength: styleOf(row.model, row.method).strength, low: row.intervals?.[key]?.[0], high: row.intervals?.[key]?.[1], facts: [[key, number(row[key])], ...(row.intervals?.[key] ? [["95 % interval", row.intervals[key].map((v) => number(v)).join(" – ")]] : []), ["kind", row.kind]] }] })),
     table: () => ({ columns: ["model", "method", key, "low", "high"], rows: rows.map((r) => [r.model, r.method, r[key], r.intervals?.[key]?.[0], r.intervals?.[key]?.[1]]) }),
   });
 }
@@ -165,8 +165,7 @@ const picks = html("div", { class: "picks" });
 
 function pickButton(kind, name) {
   const on = state[kind].has(name);
-  const own = OWN_MODELS.includes(name) || kind === "methods";
-  const mark = kind === "methods" ? { ...styleOf("", name), hollow: !view()?.methods.includes(name) } : { color: "var(--ink)", width: styleOf(name, "").width, hollow: !own };
+  const mark = kind === "methods" ? { ...styleOf("", name), hollow: !view()?.methods.includes(name) } : { ...styleOf(name, ""), color: "var(--ink)", hollow: !OWN_MODELS.includes(name) };
   const toggle = () => { on ? state[kind].delete(name) : state[kind].add(name); render(); focusBack(`${kind}-${name}`); };
   return html("button", { type: "button", class: "pick", id: `${kind}-${name}`, "aria-pressed": String(on), onclick: toggle }, svg("svg", { width: 24, height: 14, "aria-hidden": "true" }, swatch(mark, ON_PAGE)), name);
 }

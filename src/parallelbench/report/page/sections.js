@@ -37,7 +37,7 @@ function shareFigure(rows, task) {
     title: `Share of its own oracle's speed that one setting realises: ${task === MEAN ? "mean over tasks" : task}`,
     note: "What a method would gain if it knew the right setting for every sample is the rest up to 100 %.", legend: [],
     draw: drawBars, x: { label: "% of the oracle's tokens per step" },
-    bars: sorted.map((row) => ({ name: named(row.model, row.method), parts: [{ value: percent(row.share), color: styleOf(row.model, row.method).color, facts: [["share", `${number(percent(row.share), 1)} %`], ["best single setting", row.setting]] }] })),
+    bars: sorted.map((row) => ({ name: named(row.model, row.method), parts: [{ value: percent(row.share), color: styleOf(row.model, row.method).color, strength: styleOf(row.model, row.method).strength, facts: [["share", `${number(percent(row.share), 1)} %`], ["best single setting", row.setting]] }] })),
     table: () => ({ columns: ["model", "method", "kind", "share"], rows: sorted.map((r) => [r.model, r.method, r.kind, r.share]) }),
   });
 }
@@ -71,7 +71,7 @@ function renderMap() {
   const table = () => ({ columns, rows: rows.map((row) => columns.map((c) => row[c])) });
   const how = "Parallelizability: mean k weighted by the score it gets. Order preference: how much score falls for each token that the block gets longer, at k = 2; above 0 left to right helps.";
   if (flat) return [html("div", { class: "notes" }, "Order preference is not measured: it compares block lengths at k = 2, which pb run --preset paper does. Shown is parallelizability alone."), parallelBars(measured, table)];
-  return [figure({ title: "Task map: how parallel, and how much left to right helps", note: how, legend: series, height: 460, series, draw: drawPoints, rules: [{ y: 0, name: "left to right helps above" }], x: { label: "parallelizability" }, y: { label: "order preference, points of score a token" }, table })];
+  return [figure({ title: "Task map: how parallel, and how much left to right helps", note: how, legend: series, height: 460, series, draw: drawPoints, rules: [{ y: 0 }], x: { label: "parallelizability, tokens a step", margin: 0.06 }, y: { label: "order preference, points of score a token", margin: 0.06 }, table })];
 }
 
 function parallelBars(rows, table) {
