@@ -74,7 +74,7 @@ EXPERIMENTS: Mapping[str, Experiment] = {
             "copying and index tasks are parallel; shuffling and Latin squares are not and want left to right",
             LISTS, (*(f"{name}:k={k}" for name in ("confidence", "margin", "entropy") for k in KS),
                     *(f"{name}:k=2,block={b}" for name in ("confidence", "margin", "entropy") for b in BLOCKS)),
-            rows.task_map, ("parallelizability", "left-to-right fitness, percent a token of block"),
+            rows.task_map, ("parallelizability", "left-to-right fitness, %/token"),
             samples=30, lines=False,
         ),
         Experiment(

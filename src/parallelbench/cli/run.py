@@ -14,6 +14,12 @@ if TYPE_CHECKING:
     from parallelbench.runs.plan import RunSettings
 
 Many = list[str] | None
+Family = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Force the family of checkpoints; see `pb models families`.")
+]
+Adapter = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="LoRA adapter of checkpoints, e.g. from `pb train --model DIR`.")
+]
 
 
 def run(
@@ -23,12 +29,8 @@ def run(
     model: Annotated[
         Many, typer.Option(metavar="NAME", help="Repeatable; see `pb list models`. Default: ideal and tiny.")
     ] = None,
-    family: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Force the family of checkpoints; see `pb models families`.")
-    ] = None,
-    adapter: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="LoRA adapter of checkpoints, e.g. from `pb train --model DIR`.")
-    ] = None,
+    family: Family = None,
+    adapter: Adapter = None,
     task: Annotated[
         Many, typer.Option(metavar="NAME", help="Task or category; repeatable; see `pb list tasks`. Default: all.")
     ] = None,
