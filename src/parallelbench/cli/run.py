@@ -21,6 +21,15 @@ Adapter = Annotated[
     Path | None, typer.Option(metavar="DIR", help="LoRA adapter of checkpoints, e.g. from `pb train --model DIR`.")
 ]
 
+Methods = Annotated[
+    Many,
+    typer.Option(
+        metavar="NAME",
+        help="A method's sweep, or one setting such as threshold:tau=0.9; repeatable; see `pb list methods`. "
+        "Default: all.",
+    ),
+]
+
 
 def run(
     preset: Annotated[
@@ -34,14 +43,7 @@ def run(
     task: Annotated[
         Many, typer.Option(metavar="NAME", help="Task or category; repeatable; see `pb list tasks`. Default: all.")
     ] = None,
-    method: Annotated[
-        Many,
-        typer.Option(
-            metavar="NAME",
-            help="A method's sweep, or one setting such as threshold:tau=0.9; repeatable; see `pb list methods`. "
-            "Default: all.",
-        ),
-    ] = None,
+    method: Methods = None,
     samples: Annotated[int | None, typer.Option(help="Samples a task.", **WHOLE)] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of samples and decoding. Default: 0.", **WHOLE)] = None,
     data: Annotated[
