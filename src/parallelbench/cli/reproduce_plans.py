@@ -74,7 +74,7 @@ EXPERIMENTS: Mapping[str, Experiment] = {
             "copying and index tasks are parallel; shuffling and Latin squares are not and want left to right",
             LISTS, (*(f"{name}:k={k}" for name in ("confidence", "margin", "entropy") for k in KS),
                     *(f"{name}:k=2,block={b}" for name in ("confidence", "margin", "entropy") for b in BLOCKS)),
-            rows.task_map, ("parallelizability", "left-to-right fitness, percent a token of block"),
+            rows.task_map, ("parallelizability", "left-to-right fitness, %/token"),
             samples=30, lines=False,
         ),
         Experiment(
@@ -94,7 +94,7 @@ EXPERIMENTS: Mapping[str, Experiment] = {
             "diffusion models fall behind autoregressive ones of their size on random operations",
             tuple(f"waiting_line/{name}@n=15" for name in ("copy", "reverse", "sort", "shuffle", "insert_index",
                   "insert_random", "remove_index", "remove_random", "replace_index", "replace_random")),
-            _at_two("confidence"), rows.by_task, ("", "score, percent"), samples=20, lines=False,
+            _at_two("confidence"), rows.by_task, ("", "score, percent"), samples=5, models=("ideal",), lines=False,
         ),
         Experiment(
             "table6", "Text writing at two tokens a step", "diffusion models lose grammar in parallel",

@@ -112,13 +112,14 @@ def experiment_figure(
     named = bool(known) and isinstance(known[0]["x"], str)
     scale = alt.Scale(type="log", base=2) if log_x else alt.Scale(zero=False)
     x = alt.X("x:N", title=axes[0] or None) if named else alt.X("x:Q", title=axes[0], scale=scale)
-    color = alt.Color("series:N", title=None, legend=alt.Legend(columns=2, orient="bottom", labelLimit=320))
+    legend = alt.Legend(columns=2, orient="bottom", labelLimit=320)
+    color, shape = (kind("series:N", title=None, legend=legend) for kind in (alt.Color, alt.Shape))
     panels = list(dict.fromkeys(str(row["panel"]) for row in known))
 
     def panel(name: str) -> Any:
         base = alt.Chart(alt.InlineData(values=[dict(row) for row in known if row["panel"] == name]))
         y = alt.Y("y:Q", title=axes[1])
-        marks = base.mark_point(filled=True, size=36).encode(x, y, color, alt.Shape("series:N", title=None))
+        marks = base.mark_point(filled=True, size=36).encode(x, y, color, shape)
         layers = [marks]
         if lines and not named:
             layers.insert(0, base.mark_line(opacity=0.7).encode(x, y, color, alt.Order("x:Q")))
