@@ -1,7 +1,8 @@
 """What each method costs beside the model: its own work a step as a share of the bare forward.
 
 The same lanes are decoded once with every method's score and rule under a clock; the bare forward is what the loop
-spends inside the model in the same run. `python benchmarks/methods.py [--json]`
+spends inside the model in the same run. `python benchmarks/methods.py [--json]`. With `--attention 2` it times the
+attention maps of the last 2 layers beside the fused forward of a random Llama instead (needs the extra [models]).
 """
 
 import argparse
@@ -106,6 +107,42 @@ def measure(model: RandomTransformer, setting: str, batch: int, prompt: int, len
     )  # fmt: skip
 
 
+def attention_share(size: Size, batch: int, length: int, last: int, repeat: int) -> dict[str, float]:
+    """What the maps of the last layers add to a forward with a head for `length` rows, alternating; medians.
+
+    Processor time, not wall time: with one thread it hardly depends on who else uses the machine.
+    """
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    from parallelbench.models.families.looking import attended
+    from parallelbench.models.families.network import Network
+
+    config = LlamaConfig(
+        hidden_size=size.width, intermediate_size=4 * size.width, num_hidden_layers=size.layers,
+        num_attention_heads=size.width // 64, vocab_size=size.vocabulary,
+    )  # fmt: skip
+    network = Network(LlamaForCausalLM(config).eval(), None, False)
+    canvas = torch.randint(size.vocabulary, (batch, size.positions), generator=torch.Generator().manual_seed(0))
+    present, rows = (
+        torch.ones_like(canvas).bool(),
+        torch.arange(size.positions).expand_as(canvas) >= size.positions - length,
+    )
+    plain, shares = [], []
+    for turn in range(repeat + 1):
+        began = time.process_time()
+        network.logits(canvas, present, rows)
+        between = time.process_time()
+        attended(network, canvas, present, rows, last)
+        ended = time.process_time()
+        if turn:
+            plain.append(1000 * (between - began))
+            shares.append((ended - between) / (between - began) - 1)
+    return {
+        "layers": last, "forward_ms": statistics.median(plain), "extra": statistics.median(shares), "low": min(shares),
+        "high": max(shares),
+    }  # fmt: skip
+
+
 def settings_of(names: list[str], length: int) -> list[str]:
     """One setting of each method, from the middle of its sweep."""
     return [(sweep := default_sweep(name, length))[len(sweep) // 2] for name in names]
@@ -113,7 +150,8 @@ def settings_of(names: list[str], length: int) -> list[str]:
 
 def main() -> None:
     """Measure and print."""
-    plain = [name for name, entry in METHODS.items() if "@" not in name and "policy" not in entry.requires]
+    has = {"frequencies", "verifier", "shadow"}
+    plain = [name for name, entry in METHODS.items() if "@" not in name and entry.requires <= has]
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--json", action="store_true", help="JSON on stdout")
     parser.add_argument("--repeat", type=int, default=3, help="turns after the one that warms up")
@@ -124,8 +162,12 @@ def main() -> None:
     parser.add_argument("--layers", type=int, default=8)
     parser.add_argument("--width", type=int, default=256)
     parser.add_argument("--vocabulary", type=int, default=32_000)
+    parser.add_argument("--attention", type=int, default=0, help="time the maps of so many last layers instead")
     given = parser.parse_args()
     size = Size(given.layers, given.width, given.vocabulary, given.prompt + given.length)
+    if given.attention:
+        print(json.dumps(attention_share(size, given.batch, given.length, given.attention, given.repeat), indent=2))
+        return
     model, rows = Verified(size), []
     for setting in settings_of(given.method, given.length):
         sys.stderr.write(f"{setting} ...\n")

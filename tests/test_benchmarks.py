@@ -48,3 +48,16 @@ def test_without_json_the_ratios_stand_in_a_table():
     assert [row.split()[:2] for row in rows] == [
         [setting, batch] for setting in ("confidence:k=2", "threshold:tau=0.5") for batch in ("1", "3")
     ]
+
+
+def test_the_reading_benchmark_times_commands_over_lanes_it_made_up(tmp_path):
+    command = [sys.executable, "-W", "error", str(ROOT / "benchmarks" / "report.py"), "--lanes", "500", "--json"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1"}
+    more = ["--command", "leaderboard", "compare", "--keep", str(tmp_path / "run")]
+    done = subprocess.run([*command, *more], capture_output=True, text=True, timeout=120, env=environment)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["lanes"] == 500 and set(found["commands"]) == {"leaderboard", "compare"}
+    for row in found["commands"].values():
+        assert row["rc"] == 0, row["told"]
+        assert row["seconds"] > 0 and 0.05 < row["gigabytes"] < 2 and 0 < row["cpu_seconds"]

@@ -6,13 +6,14 @@ from typing import Any
 
 import pandas as pd
 
+from parallelbench.analysis.merge import merged, refuse_mixtures
 from parallelbench.models.registry import load_model
 from parallelbench.runs.execute import run as execute
 from parallelbench.runs.plan import RunSettings
-from parallelbench.runs.store import read_frames
+from parallelbench.runs.store import EXTRA, read_frames
 from parallelbench.tasks import load_task
 
-__all__ = ["load_model", "load_task", "run"]
+__all__ = ["load_model", "load_run", "load_task", "run"]
 
 
 def run(
@@ -48,6 +49,25 @@ def run(
     result = execute(asked, Path(directory), batch_size, executor=executor)
     frame = read_frames([Path(directory)])
     return frame[frame["lane_id"].isin(result.lanes)].reset_index(drop=True)
+
+
+def load_run(*directories: str | Path, everything: bool = False) -> pd.DataFrame:
+    """The lanes of run directories as a data frame, one row each: what `analysis` works on.
+
+    A lane found twice counts once; the column `directory` tells where a lane comes from.
+
+    Args:
+        directories: Run directories, at least one.
+        everything: Also `EXTRA`: texts, tokens, parts, commit steps and revisions.
+
+    Raises:
+        UsageError: no run directory, or directories whose lanes do not measure the same thing (the
+            differing field is named).
+    """
+    frame = merged(map(Path, directories), EXTRA if everything else ())
+    if len(directories) > 1:
+        refuse_mixtures(frame)
+    return frame
 
 
 def _several(names: str | Sequence[str]) -> tuple[str, ...]:

@@ -203,6 +203,7 @@ def test_a_whole_entry():
             "tps": 4.0,
             "effective_tps": 2.0,
             "nfe": 8.0,
+            "rows": 8.0,
             "n": 4,
             "unscored": 0,
             "score_interval": [100.0, 100.0],

@@ -41,6 +41,19 @@ def test_scores_by_task_are_shown_on_request(pb, directory):
     assert "waiting_line/shuffle" not in pb("leaderboard", directory).out
 
 
+def test_speed_can_be_counted_in_rows(pb, refused, tmp_path):
+    asked = {"tasks": ("copy", "shuffle"), "methods": ("freedave:d=8",), "samples": 2, "grammar": "none"}
+    run(RunSettings(**asked), tmp_path / "rows")
+    ((forwards,), (rows,)) = (
+        json.loads(pb("leaderboard", tmp_path / "rows", "--against", cost, "--json").out) for cost in ("nfe", "rows")
+    )
+    (point,) = rows["curve"]
+    assert point == {**forwards["curve"][0], **{key: point[key] for key in ("tps", "effective_tps", "harmonic_tps")}}
+    assert point["rows"] > point["nfe"] and 0 < rows["PB80"] <= 1 < forwards["PB80"]
+    assert "tokens per row" in pb("leaderboard", tmp_path / "rows", "--against", "rows").out
+    assert "Unknown cost 'row'" in refused("leaderboard", tmp_path / "rows", "--against", "row")
+
+
 def test_directories_are_merged_and_a_lane_counts_once(pb, directory):
     once, twice = (json.loads(pb("leaderboard", *[directory] * n, "--json").out) for n in (1, 2))
     assert once == twice

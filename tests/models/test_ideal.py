@@ -9,11 +9,13 @@ import torch
 
 from parallelbench.decoding import Lane, decode, parse_method
 from parallelbench.errors import UsageError
-from parallelbench.models.ideal import IdealDenoiser, Special, distribution_of, normal_hash
+from parallelbench.models.ideal import IdealDenoiser, Special, _frame, distribution_of, normal_hash
 from parallelbench.models.registry import load_model, word_tokenizer
 from parallelbench.tasks import TASKS, load_task
 from parallelbench.tasks.base import Answers, Orderings
+from parallelbench.theory.dependence import edge_auc, pairwise_information
 from parallelbench.theory.distribution import HIDDEN, TableDistribution
+from parallelbench.theory.orderings import OrderingDistribution
 
 
 class Letters:
@@ -246,3 +248,79 @@ def test_leftover_positions_are_as_lucky_as_others():
     lanes = [Lane(str(i), (99,), n, parse_method("confidence:k=2")) for i in range(400)]
     right = sum((np.array(result.tokens) == rows).all(-1).any() for result in decode(model, lanes))
     assert abs(right / len(lanes) - 0.5) < 3.3 * 0.5 / len(lanes) ** 0.5  # 99.9 % of a binomial
+
+
+def mutual_information(rows, weights, region, i, j):
+    """I(y_i; y_j | visible) in bits by its definition, from listed answers."""
+    fits = [k for k, row in enumerate(rows) if all(v in (HIDDEN, row[p]) for p, v in enumerate(region))]
+    total, joint = sum(weights[k] for k in fits), {}
+    for k in fits:
+        joint[rows[k][i], rows[k][j]] = joint.get((rows[k][i], rows[k][j]), 0.0) + weights[k] / total
+    left, right = {}, {}
+    for (a, b), p in joint.items():
+        left[a], right[b] = left.get(a, 0.0) + p, right.get(b, 0.0) + p
+    return sum(p * np.log2(p / (left[a] * right[b])) for (a, b), p in joint.items())
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_pairwise_information_is_what_its_definition_says(seed):
+    rng = np.random.default_rng(seed)
+    rows = np.unique(rng.integers(0, 3, (9, 5)), axis=0)
+    weights = rng.dirichlet(np.ones(len(rows))).tolist()
+    region = np.where(rng.random(5) < 0.3, rows[0], HIDDEN)
+    found = pairwise_information(TableDistribution(rows, weights), region)
+    hidden = [i for i in range(5) if region[i] == HIDDEN]
+    for i in range(5):
+        for j in range(5):
+            told = mutual_information(rows.tolist(), weights, region, i, j) if i != j and {i, j} <= {*hidden} else 0.0
+            assert found[i, j] == pytest.approx(told, abs=1e-9)
+
+
+def test_orders_without_a_list_have_the_same_dependencies():
+    support = Orderings(("ab", "cd", "ef", "gh"), "[", "]", ",")
+    listed = distribution_of(support, Letters(), 1, 14)
+    summed = OrderingDistribution(_frame(support, Letters(), 1), 14)
+    region = np.full(14, HIDDEN)
+    assert isinstance(listed, TableDistribution)
+    for known in (region, np.where(np.arange(14) == 1, ord("c"), HIDDEN)):
+        assert pairwise_information(summed, known) == pytest.approx(pairwise_information(listed, known), abs=1e-9)
+
+
+def test_the_ideal_model_shows_dependencies_where_others_show_attention():
+    task = load_task("shuffle")
+    sample = task.samples(0, 2)[1]
+    model = ideal(task, [sample])
+    prompt = model.encode(sample.messages)
+    canvas = torch.tensor([[*prompt, *[model.spec.mask_id] * task.max_tokens]])
+    padded = torch.cat([torch.full((1, 3), model.spec.pad_id), canvas], dim=1)
+    rows, present = torch.zeros_like(padded).bool(), torch.arange(padded.shape[1]).unsqueeze(0) >= 3
+    rows[0, -task.max_tokens :] = True
+    shown, maps = model.attended(padded, present, rows, 1)
+    assert torch.equal(shown, model.logits(padded, present, rows))
+    answers = distribution_of(task.support(sample), model.tokenizer, model.spec.eos_id, task.max_tokens)
+    exact = pairwise_information(answers, np.full(task.max_tokens, HIDDEN))
+    assert exact.max() > 1 and not maps[0, : -task.max_tokens].any() and not maps[0, :, : -task.max_tokens].any()
+    assert maps[0, -task.max_tokens :, -task.max_tokens :].numpy() == pytest.approx(exact, abs=1e-6)
+
+
+def test_a_canvas_cut_off_behind_the_block_has_the_same_marginals():
+    task = load_task("shuffle")
+    (sample,) = task.samples(0, 1)
+    model = ideal(task, [sample])
+    whole, cut = (next(decode(model, [Lane("x", tuple(model.encode(sample.messages)), 32, parse_method(m))]))
+                  for m in ("threshold:tau=0.95,block=8", "threshold@sglang:tau=0.95,block=8"))  # fmt: skip
+    assert whole.error is None and whole.tokens == cut.tokens and cut.nfe == whole.nfe + 4
+
+
+@pytest.mark.parametrize(
+    ("score", "edge", "auc"),
+    [((3, 1, 2), (1, 0, 0), 1.0), ((1, 3, 2), (1, 0, 0), 0.0), ((1, 1, 1), (1, 1, 0), 0.5),
+     ((2, 2, 1), (1, 0, 0), 0.75), ((1, 2, 3), (0, 0, 0), None), ((1, 2, 3), (1, 1, 1), None)],
+)  # fmt: skip
+def test_auc_counts_pairs_in_the_right_order(score, edge, auc):
+    def symmetric(values):
+        out = np.zeros((3, 3))
+        out[np.triu_indices(3, 1)] = values
+        return out + out.T
+
+    assert edge_auc(symmetric(score), symmetric(edge) > 0) == auc

@@ -4,6 +4,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from parallelbench.errors import RunError, UsageError
+from parallelbench.runs.execute import run
+from parallelbench.runs.plan import RunSettings
 from parallelbench.runs.store import APPLICATION, FILE, SCHEMA, Store, read_frames
 
 COLUMNS = {
@@ -280,3 +283,33 @@ def test_a_directory_one_may_not_write_to_is_told(filled):
 
 def test_other_programs_can_tell_the_file_is_ours(filled):
     assert (filled / FILE).read_bytes()[68:72] == APPLICATION.to_bytes(4, "big")
+
+
+def test_what_a_process_spent_is_kept_and_older_stores_learn_it(tmp_path):
+    settings = RunSettings(tasks=("copy",), methods=("confidence:k=8", "confidence:k=16"), samples=2, grammar="none")
+    result = run(settings, tmp_path)
+    with Store(tmp_path) as store:
+        (spent,) = store.executions()
+    assert spent["lanes"] == 4 and spent["run_id"] == result.run_id
+    assert spent["forwards_counted"] == 2 * (4 + 2) == int(read_frames([tmp_path])["nfe"].sum())
+    assert 0 < spent["forwards_executed"] < spent["forwards_counted"], "both settings begin with the same canvas"
+    run(settings, tmp_path)  # nothing left to do: nothing spent
+    connection = sqlite3.connect(tmp_path / FILE)
+    connection.execute("DROP TABLE executions")  # as before there were any
+    connection.close()
+    with Store(tmp_path) as store:
+        assert store.executions() == []
+    run(replace(settings, samples=3), tmp_path)
+    with Store(tmp_path) as store:
+        assert [row["lanes"] for row in store.executions()] == [2]
+
+
+def test_a_frame_takes_further_columns_along(tmp_path):
+    run(RunSettings(tasks=("copy",), methods=("confidence:k=16",), samples=1, grammar="none"), tmp_path)
+    with Store(tmp_path) as store:
+        assert not {"text", "commit_step"} & set(store.frame())
+        (row,) = store.frame(["commit_step", "parts", "text"]).to_dict("records")
+        with pytest.raises(UsageError, match="Unknown column 'texts'. Did you mean 'text'"):
+            store.frame(["texts"])
+    assert sorted(set(row["commit_step"])) == [0, 1] and len(row["commit_step"]) == 32
+    assert row["parts"] == {"copied": 1.0} and row["text"].startswith('["')

@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -34,16 +35,23 @@ def interval(values: Floats) -> list[float]:
 
     It has no width where all values agree: when every sample is right, resampling cannot know better.
     """
-    tail = (1 - COVERAGE) / 2
-    low, high = np.quantile(values, [tail, 1 - tail])
+    low, high = intervals(values)
     return [float(low), float(high)]
 
 
+def intervals(values: Floats) -> Floats:
+    """`interval` of every column of [R, S] at once, [2, S]."""
+    tail = (1 - COVERAGE) / 2
+    ends: Floats = np.quantile(values, [tail, 1 - tail], axis=0)
+    return ends
+
+
+@lru_cache(maxsize=32)
 def draw(size: int, resamples: int, seed: int, task: str) -> Floats:
     """How often each of `size` samples is drawn in each resample, [R, size]; a row sums to size.
 
     Seeded by (seed, task) alone: settings and methods that share samples share draws, so their intervals move
-    together, and adding a method changes nobody else's.
+    together, and adding a method changes nobody else's. Kept for the next caller: do not write into it.
     """
     digest = hashlib.sha256(f"{seed}/{task}".encode("utf-8", "surrogatepass")).digest()
     picks = np.random.default_rng(int.from_bytes(digest[:8], "big")).integers(size, size=(resamples, size))
@@ -60,13 +68,14 @@ def resample(table: pd.DataFrame, settings: list[str], resamples: int, seed: int
         resamples: R.
         seed: makes the draw.
     """
-    column = {setting: i for i, setting in enumerate(settings)}
+    columns = pd.Categorical(table["setting"], categories=settings).codes.astype(np.int64)
+    table = table[["task", "sample", "score", "tps"]].assign(column=columns)
     score: dict[str, Floats] = {}
     tps: dict[str, Floats] = {}
     for name, part in table.groupby("task", sort=True):
         task = str(name)
-        ids, sample = np.unique(part["sample"].to_numpy(dtype=str), return_inverse=True)
-        cell = sample * len(settings) + part["setting"].map(column).to_numpy(dtype=np.int64)
+        sample, ids = pd.factorize(part["sample"], sort=True)
+        cell = sample * len(settings) + part["column"].to_numpy()
         shape = (len(ids), len(settings))
         draws = draw(len(ids), resamples, seed, task)
         score[task] = _means(part["score"].to_numpy(dtype=np.float64), cell, shape, draws)

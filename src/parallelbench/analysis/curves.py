@@ -6,12 +6,14 @@ import numpy as np
 import pandas as pd
 
 from parallelbench.analysis.merge import refuse_mixtures
-from parallelbench.errors import UsageError
+from parallelbench.errors import UsageError, unknown
 
 POINT_KEYS = ["model", "method", "setting", "kind", "task"]
 CURVE_KEYS = ["model", "method", "setting", "kind"]
 MEASURES = ["score", "score_strict", "tps", "effective_tps", "nfe", "rows"]
 COUNTS = ["n", "unscored"]
+COSTS = ("nfe", "rows")
+"""What speed can be counted in: forwards, or canvases in them."""
 LANE_COLUMNS = [
     *POINT_KEYS,
     *("lane_id", "sample", "score", "score_strict", "max_tokens", "effective_tokens", "nfe", "rows", "error"),
@@ -25,15 +27,21 @@ def natural_key(text: str) -> tuple[tuple[bool, float, str], ...]:
     return tuple((i % 2 == 1, float(part) if i % 2 else 0.0, part) for i, part in enumerate(parts))
 
 
-def lanes(frame: pd.DataFrame) -> pd.DataFrame:
+def lanes(frame: pd.DataFrame, against: str = "nfe") -> pd.DataFrame:
     """The lanes ready for averaging: each lane once, in an order of its own, with derived columns.
 
     Adds `tps` = max_tokens / nfe and `effective_tps` = effective_tokens / nfe (tokens per forward), and turns
     scores into percent. A lane with an error never finished: its scores and its speed are NaN.
 
+    Args:
+        frame: one row a finished lane.
+        against: what a token is paid with: "nfe", forwards, or "rows", the canvases in them.
+
     Raises:
-        UsageError: a column is missing, or lanes that may not be averaged together are mixed.
+        UsageError: a column is missing, lanes that may not be averaged together are mixed, or another `against`.
     """
+    if against not in COSTS:
+        raise unknown("cost", against, COSTS)
     if frame.empty:
         return pd.DataFrame(columns=[*LANE_COLUMNS, "tps", "effective_tps"])
     missing = [column for column in LANE_COLUMNS if column not in frame]
@@ -43,13 +51,12 @@ def lanes(frame: pd.DataFrame) -> pd.DataFrame:
     table = frame[LANE_COLUMNS].assign(failed=frame["error"].notna())
     # The same lane may come from two run folders: it counts once, and a finished copy before a failed one.
     # Sorting also fixes the order of every later sum, so that results do not depend on the order of rows.
-    order = ["model", "method", "setting", "task", "sample", "lane_id", "failed"]
-    table = table.sort_values(order).drop_duplicates("lane_id").reset_index(drop=True)
+    table = table.sort_values(["lane_id", "failed"]).drop_duplicates("lane_id").reset_index(drop=True)
     columns = ["score", "score_strict", "max_tokens", "effective_tokens", "nfe", "rows"]
     table[columns] = table[columns].astype(float)
     table.loc[table["failed"] | ~(table["nfe"] > 0), columns] = np.nan
-    table["tps"] = table["max_tokens"] / table["nfe"]
-    table["effective_tps"] = table["effective_tokens"] / table["nfe"]
+    table["tps"] = table["max_tokens"] / table[against]
+    table["effective_tps"] = table["effective_tokens"] / table[against]
     table[["score", "score_strict"]] *= 100
     return table.drop(columns="failed")
 

@@ -68,6 +68,22 @@ def refuse_mixtures(frame: pd.DataFrame) -> None:
     for field, scope in MUST_AGREE:
         if field in frame:
             _refuse_mixture(frame, field, scope)
+    _refuse_doubles(frame)
+
+
+def _refuse_doubles(frame: pd.DataFrame) -> None:
+    """A sample decoded twice under one setting, by two versions of something, would count twice."""
+    key = ["model", "setting", "task", "sample"]
+    lanes = frame if frame["lane_id"].is_unique else frame.drop_duplicates("lane_id")
+    doubles = lanes[lanes.duplicated(key, keep=False)]
+    if not doubles.empty:
+        first = doubles.iloc[0]
+        ids = doubles.loc[(doubles[key] == first[key]).all(axis=1), "lane_id"].tolist()
+        raise UsageError(
+            f"The lanes mix lane_id values {', '.join(map(repr, ids))} of one sample, {first['sample']!r} under "
+            f"{first['setting']!r}{_where(frame, 'lane_id', ids)}: they were decoded by different versions of the "
+            "package or of the model's numbers. Merge what was made alike, or run again into a new directory."
+        )
 
 
 def _refuse_mixture(frame: pd.DataFrame, field: str, scope: tuple[str, ...]) -> None:

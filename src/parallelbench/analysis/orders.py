@@ -1,6 +1,7 @@
 """In which order a decoder decided its tokens, compared with reading from left to right."""
 
 from collections.abc import Iterator
+from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
@@ -127,8 +128,10 @@ def commits_per_step(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _commits(key: tuple[object, ...], part: pd.DataFrame) -> pd.DataFrame:
-    decided = [step for steps in part["commit_step"] for step in steps if step >= 0]
-    decided += [revision[2] for revisions in part["revisions"] for revision in revisions or () if revision[2] >= 0]
+    decided = np.fromiter(chain.from_iterable(part["commit_step"]), dtype=np.int64)
+    revised = [revision[2] for revisions in part["revisions"] for revision in revisions or ()]
+    decided = np.concatenate([decided, np.array(revised, dtype=np.int64)])
+    decided = decided[decided >= 0]
     last = int(part["nfe"].max())
     counts = np.bincount(decided, minlength=last)[:last]
     running = (part["nfe"].to_numpy()[:, None] > np.arange(last)).sum(0)

@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from parallelbench.analysis.bootstrap import Floats, Resampled, interval, resample
+from parallelbench.analysis.bootstrap import Floats, Resampled, interval, intervals, resample
 from parallelbench.analysis.curves import lanes, mean_curve, missing_tasks, summarise
 from parallelbench.errors import UsageError, unknown
 
 PBS = (90, 80, 75, 70, 60)
 KINDS = ("static", "adaptive", "revising")
 Entry = dict[str, Any]
-POINT_FIELDS = ("setting", "task", "score", "score_strict", "tps", "effective_tps", "nfe", "n", "unscored")
+POINT_FIELDS = ("setting", "task", "score", "score_strict", "tps", "effective_tps", "nfe", "rows", "n", "unscored")
 CURVE_FIELDS = (
     "setting",
     "score",
@@ -23,6 +23,7 @@ CURVE_FIELDS = (
     "harmonic_tps",
     "effective_tps",
     "nfe",
+    "rows",
     "n",
     "unscored",
 )
@@ -81,17 +82,24 @@ def pbx(curve: pd.DataFrame, x: float, kind: str, column: str = "tps") -> float:
     Raises:
         UsageError: an unknown kind.
     """
-    known = curve[curve["score"].notna() & curve["tps"].notna()]
-    if known.empty:
-        return math.nan
-    score, tps, value = (known[name].to_numpy(dtype=np.float64)[None] for name in ("score", "tps", column))
-    return float(reach(score, tps, x, kind, value)[0])
+    return _all_pbx(curve, (x,), kind, (column,))[column][0]
 
 
-def leaderboard(frame: pd.DataFrame, bootstrap: int = 1000, seed: int = 0) -> list[Entry]:
+def _all_pbx(curve: pd.DataFrame, xs: Sequence[float], kind: str, columns: Sequence[str]) -> dict[str, list[float]]:
+    """`pbx` for several x and columns."""
+    names = ("score", "tps", *columns)
+    values = {name: curve[name].to_numpy(dtype=np.float64) for name in names}
+    known = np.isfinite(values["score"]) & np.isfinite(values["tps"])
+    if not known.any():
+        return {column: [math.nan] * len(xs) for column in columns}
+    score, tps = (values[name][known][None] for name in ("score", "tps"))
+    return {c: [float(reach(score, tps, x, kind, values[c][known][None])[0]) for x in xs] for c in columns}
+
+
+def leaderboard(frame: pd.DataFrame, bootstrap: int = 1000, seed: int = 0, against: str = "nfe") -> list[Entry]:
     """PBx of every (model, method) with 95 % intervals, in plain numbers that JSON can hold (NaN is None).
 
-    An entry holds model, method, kind, profile; PB90 ... PB60 in tokens per step (0: never reaches x, None:
+    An entry holds model, method, kind, profile, against; PB90 ... PB60 in tokens per step (0: never reaches x, None:
     no setting has a score on every task); `effective` and `harmonic`, for each PBx the effective tokens per
     step and the harmonic mean over tasks at the same place of the curve; `intervals`, for each PBx
     [low, high]; `tasks` (how many the curve averages), `missing_tasks` (names: no sample is scored),
@@ -102,19 +110,21 @@ def leaderboard(frame: pd.DataFrame, bootstrap: int = 1000, seed: int = 0) -> li
         frame: one row a finished lane.
         bootstrap: resamples; 0 leaves the intervals out.
         seed: of the resamples.
+        against: what a step costs: "nfe", a forward, or "rows", every canvas in it.
 
     Raises:
         UsageError: lanes that may not be averaged together (see `curves.lanes`), or a negative `bootstrap`.
     """
     if bootstrap < 0:
         raise UsageError(f"bootstrap={bootstrap}: expected the number of resamples, 0 for none.")
-    table = lanes(frame)
+    table = lanes(frame, against)
     measured = summarise(table)
     curve, missing = mean_curve(measured), missing_tasks(measured)
     entries = []
     for (model, method), part in table.groupby(["model", "method"], sort=True):
         mine = [t[(t["model"] == model) & (t["method"] == method)] for t in (measured, curve)]
         head = {"model": str(model), "method": str(method), "profile": str(part["profile"].iloc[0])}
+        head |= {"against": against}
         entries.append(head | _entry(part, mine[0], mine[1], bootstrap, seed) | {"missing_tasks": missing[str(model)]})
     return entries
 
@@ -159,15 +169,17 @@ def _entry(table: pd.DataFrame, measured: pd.DataFrame, curve: pd.DataFrame, boo
         raise UsageError(f"Method {measured['method'].iloc[0]!r} mixes kind values {', '.join(map(repr, kinds))}.")
     draws = resample(table, settings, bootstrap, seed) if bootstrap else None
     inside = [str(setting) for setting in curve["setting"]]
-    entry: Entry = {"kind": kinds[0]} | {f"PB{x}": _plain(pbx(curve, x, kinds[0])) for x in PBS}
-    for name in ("effective", "harmonic"):
-        entry[name] = {f"PB{x}": _plain(pbx(curve, x, kinds[0], f"{name}_tps")) for x in PBS}
+    found = _all_pbx(curve, PBS, kinds[0], ("tps", "effective_tps", "harmonic_tps"))
+    reached = {name: {f"PB{x}": _plain(v) for x, v in zip(PBS, values, strict=True)} for name, values in found.items()}
+    entry: Entry = {"kind": kinds[0], **reached["tps"]}
+    entry |= {name: reached[f"{name}_tps"] for name in ("effective", "harmonic")}
     entry["intervals"] = _pbx_intervals(draws, settings, measured, inside, kinds[0])
     entry["tasks"] = int(curve["tasks"].iloc[0]) if inside else 0
     entry["outside_curve"] = [setting for setting in settings if setting not in inside]
     entry["curve"] = [_record(row, CURVE_FIELDS) for row in curve.to_dict("records")]
+    ends = {} if draws is None else {task: intervals(values) for task, values in draws.score.items()}
     entry["points"] = [
-        _record(row, POINT_FIELDS) | {"score_interval": _score_interval(draws, settings, row)}
+        _record(row, POINT_FIELDS) | {"score_interval": _score_interval(ends, settings, row)}
         for row in measured.to_dict("records")
     ]
     return entry
@@ -184,10 +196,13 @@ def _pbx_intervals(
     return {f"PB{x}": interval(reach(score, tps, x, kind)) for x in PBS}
 
 
-def _score_interval(draws: Resampled | None, settings: Sequence[str], point: Mapping[Any, Any]) -> list[float] | None:
-    if draws is None or math.isnan(point["score"]):
+def _score_interval(
+    ends: Mapping[str, Floats], settings: Sequence[str], point: Mapping[Any, Any]
+) -> list[float] | None:
+    if not ends or math.isnan(point["score"]):
         return None
-    return interval(draws.score[point["task"]][:, settings.index(point["setting"])])
+    low, high = ends[point["task"]][:, settings.index(point["setting"])]
+    return [float(low), float(high)]
 
 
 def _record(row: Mapping[Any, Any], fields: Sequence[str]) -> Entry:

@@ -22,6 +22,7 @@ def leaderboard(
     profile: Annotated[
         str | None, typer.Option(metavar="NAME", help="Only lanes of this profile: native or pb2025.")
     ] = None,
+    seed: Annotated[int | None, typer.Option(help="Only lanes of this seed.", **WHOLE)] = None,
     scores: Annotated[
         str | None, typer.Option(metavar="METHOD", help="Also show this method's score on every task.")
     ] = None,
@@ -31,6 +32,10 @@ def leaderboard(
     ceiling: Annotated[
         bool, typer.Option("--ceiling", help="Also show the best score any decoder could reach in as many steps.")
     ] = False,
+    against: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="What a step costs: nfe, one a forward, or rows, one a canvas in it."),
+    ] = "nfe",
     json: Json = False,
 ) -> None:
     """Rank methods by PBx: the most tokens a step at which the mean score is still at least x percent.
@@ -45,8 +50,10 @@ def leaderboard(
 
         if bool(directories) == (curves is not None):
             raise UsageError("Give either run directories or --curves DIR, e.g. pb leaderboard runs/quick.")
-        frame = _lanes(directories, profile) if directories else None
-        entries = published_leaderboard(curves) if curves is not None else rank(frame, bootstrap)  # type: ignore[arg-type]
+        if curves is not None and against != "nfe":
+            raise UsageError("Published curves count forwards only; --against needs run directories.")
+        frame = _lanes(directories, profile, seed) if directories else None
+        entries = published_leaderboard(curves) if curves is not None else rank(frame, bootstrap, against=against)  # type: ignore[arg-type]
         shown = [] if scores is None else _of_method(entries, scores)
         if ceiling:
             _add_ceilings(entries, frame)
@@ -61,16 +68,19 @@ def leaderboard(
             note(f"signature: {frame_signature(frame)}")
 
 
-def _lanes(directories: list[Path], profile: str | None) -> "pd.DataFrame":
-    from parallelbench.runs.store import read_frames
+def _lanes(directories: list[Path], profile: str | None, seed: int | None) -> "pd.DataFrame":
+    from parallelbench.analysis.merge import merged
     from parallelbench.tasks.base import PROFILES
 
-    frame = read_frames(directories)
+    frame = merged(directories)
     if profile is not None:
         lookup(dict.fromkeys(PROFILES), profile, "profile")
         frame = frame[frame["profile"] == profile]
+    if seed is not None:
+        frame = frame[frame["seed"] == seed]
     if frame.empty:
         which = "" if profile is None else f" of profile {profile}"
+        which += "" if seed is None else f" of seed {seed}"
         raise UsageError(f"No lanes{which} yet in {', '.join(map(str, directories))}; `pb run` makes them.")
     return frame
 

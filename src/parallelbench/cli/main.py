@@ -7,14 +7,20 @@ import typer
 from parallelbench import __version__
 from parallelbench.cli import (
     catalogue,
+    compare,
     conformance,
+    dependencies,
+    export,
+    figures,
     frequencies,
     leaderboard,
     models,
+    report,
     reproduce,
     run,
     score,
     theory,
+    trace,
     train,
 )
 from parallelbench.cli.output import faults_told
@@ -48,10 +54,16 @@ app.command()(run.run)
 app.command("list")(catalogue.list_)
 app.command()(catalogue.show)
 app.command()(leaderboard.leaderboard)
+app.command()(compare.compare)
+app.command()(report.report)
+app.command()(figures.figures)
+app.command()(trace.trace)
+app.command()(export.export)
 app.command()(score.score)
 app.command()(train.train)
 app.command()(reproduce.reproduce)
 app.command()(frequencies.frequencies)
+app.command("inspect-dependencies")(dependencies.inspect_dependencies)
 app.command("export-chat")(catalogue.export_chat)
 conformance.app.command("model")(models.conform)
 app.add_typer(conformance.app, name="conformance")

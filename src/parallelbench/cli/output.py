@@ -119,6 +119,18 @@ def faults_told() -> Iterator[None]:
         raise typer.Exit(1) from error
 
 
+def write_text(file: Path, text: str) -> None:
+    """Write a whole file.
+
+    Raises:
+        RunError: it cannot be written.
+    """
+    try:
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise RunError(f"Cannot write {file}: {error.strerror}.") from error
+
+
 def write_lines(lines: Iterator[str], output: Path | None) -> int:
     """Write lines to a file, or to stdout when `output` is None; returns how many."""
     count = 0

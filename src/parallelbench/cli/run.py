@@ -20,15 +20,18 @@ Family = Annotated[
 Adapter = Annotated[
     Path | None, typer.Option(metavar="DIR", help="LoRA adapter of checkpoints, e.g. from `pb train --model DIR`.")
 ]
-
-Methods = Annotated[
-    Many,
-    typer.Option(
-        metavar="NAME",
-        help="A method's sweep, or one setting such as threshold:tau=0.9; repeatable; see `pb list methods`. "
-        "Default: all.",
-    ),
-]
+METHOD = (
+    "A method's sweep, or one setting such as threshold:tau=0.9; repeatable; see `pb list methods`. Default: the core "
+    "methods."
+)
+GRAMMAR = (
+    "Judge of the text tasks: harper, linkgrammar, none, languagetool:url=http://HOST:PORT or :jar=PATH. "
+    "Default: harper."
+)
+BERTSCORE = (
+    "Encoder that compares paraphrases with their source: minilm, or a directory or model id with :layer=N. "
+    "Default: none."
+)
 
 
 def run(
@@ -43,7 +46,7 @@ def run(
     task: Annotated[
         Many, typer.Option(metavar="NAME", help="Task or category; repeatable; see `pb list tasks`. Default: all.")
     ] = None,
-    method: Methods = None,
+    method: Annotated[Many, typer.Option(metavar="NAME", help=METHOD)] = None,
     samples: Annotated[int | None, typer.Option(help="Samples a task.", **WHOLE)] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of samples and decoding. Default: 0.", **WHOLE)] = None,
     data: Annotated[
@@ -52,22 +55,8 @@ def run(
     profile: Annotated[
         str | None, typer.Option(metavar="NAME", help="Scoring and numerics: native or pb2025. Default: native.")
     ] = None,
-    grammar: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="Judge of the text tasks: harper, linkgrammar, none, "
-            "languagetool:url=http://HOST:PORT or :jar=PATH. Default: harper.",
-        ),
-    ] = None,
-    bertscore: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="Encoder that compares paraphrases with their source: minilm, or a directory "
-            "or model id with :layer=N. Default: none.",
-        ),
-    ] = None,
+    grammar: Annotated[str | None, typer.Option(metavar="NAME", help=GRAMMAR)] = None,
+    bertscore: Annotated[str | None, typer.Option(metavar="NAME", help=BERTSCORE)] = None,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Where results go. Default: runs/PRESET.")] = None,
     batch_size: Annotated[int, typer.Option(help="Lanes decoded together; changes no result.", **WHOLE)] = 64,
     executor: Annotated[

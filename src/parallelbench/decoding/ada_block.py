@@ -45,7 +45,9 @@ def _next_end(proposal: Proposal, score: Tensor, delimiter: float, size: int, id
     first = proposal.masked.long().argmax(-1)
     stop = torch.minimum(first + size, proposal.block[:, 1])
     window = (place >= first.unsqueeze(-1)) & (place < (first + int(WINDOW * length)).unsqueeze(-1))
-    likely = torch.where(window & proposal.masked & torch.isin(proposal.token, torch.tensor(ids)), score, NEVER)
+    likely = torch.where(
+        window & proposal.masked & torch.isin(proposal.token, torch.tensor(ids, dtype=torch.int64)), score, NEVER
+    )
     best, where = likely.max(-1)
     return torch.where(best >= delimiter, where + 1, stop)
 

@@ -42,6 +42,7 @@ FORWARDS_PER_TOKEN = 16
 
 
 Watch = Callable[[Lane, Tensor], None]
+Inspect = Callable[[Sequence[Lane], Proposal], None]
 
 
 @dataclass
@@ -68,6 +69,7 @@ def decode(
     share: bool = True,
     cost: Cost | None = None,
     watch: Watch | None = None,
+    inspect: Inspect | None = None,
 ) -> Iterator[Trajectory]:
     """Decode lanes, yielding each as it finishes (not in the order given).
 
@@ -78,6 +80,7 @@ def decode(
         share: Forward identical canvases once.
         cost: Counters to add to.
         watch: Told each lane and its region after every forward.
+        inspect: Told lanes of one method and what the method sees of them, before anything is committed.
 
     A lane that raises ends as a Trajectory with `error`; the others go on.
     """
@@ -92,7 +95,7 @@ def decode(
                 active.append(state)
         if not active:
             return
-        finished = _step(denoiser, active, share, cost, watch)
+        finished = _step(denoiser, active, share, cost, watch, inspect)
         active = [state for state in active if id(state) not in finished]
         yield from finished.values()
 
@@ -115,7 +118,12 @@ def _admit(lane: Lane, denoiser: Denoiser) -> LaneState | Trajectory:
 
 @torch.inference_mode()
 def _step(
-    denoiser: Denoiser, active: Sequence[LaneState], share: bool, cost: Cost, watch: Watch | None
+    denoiser: Denoiser,
+    active: Sequence[LaneState],
+    share: bool,
+    cost: Cost,
+    watch: Watch | None,
+    inspect: Inspect | None,
 ) -> dict[int, Trajectory]:
     """One forward for every active lane; returns those that ended, by id of their state."""
     began = time.perf_counter()
@@ -127,7 +135,7 @@ def _step(
     for batch in batches:
         for group in batch.groups():
             try:
-                through |= _decide(denoiser, batch, group, cost)
+                through |= _decide(denoiser, batch, group, cost, inspect)
             except Exception as error:  # a method's fault is its own lanes' end, not the run's
                 ended |= {id(state): state.finish(error=_describe(error)) for state in group.states}
     for state, (spent, region) in zip(active, before, strict=True):
@@ -264,7 +272,7 @@ def _add_noise(denoiser: Denoiser, batch: Batch) -> None:
     batch.logits = denoiser.perturb(batch.logits, seeds[lane], place - start[lane], batch.columns)  # type: ignore[attr-defined]
 
 
-def _decide(denoiser: Denoiser, batch: Batch, group: Group, cost: Cost) -> dict[int, bool]:
+def _decide(denoiser: Denoiser, batch: Batch, group: Group, cost: Cost, inspect: Inspect | None) -> dict[int, bool]:
     """Let the group's method choose, write it into the lanes; who is through with its block, where it says so."""
     method = group.states[0].lane.method
     memory = stack_memory(group.states)
@@ -272,6 +280,8 @@ def _decide(denoiser: Denoiser, batch: Batch, group: Group, cost: Cost) -> dict[
     if method.adjust is not None:
         logits, memory = method.adjust(proposal, memory)
         proposal = _choose(denoiser, batch, group, replace(proposal, logits=logits))
+    if inspect is not None:
+        inspect([state.lane for state in group.states], proposal)
     score = method.score(proposal)
     commit, memory = method.rule(proposal, score, memory)
     if commit.dtype != torch.bool:  # the rule names the tokens itself

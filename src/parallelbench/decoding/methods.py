@@ -22,6 +22,7 @@ from parallelbench.decoding import (
     published,
     punt,
     remasking,
+    rpd,
     rules,
     saber,
     scores,
@@ -124,6 +125,7 @@ METHODS: Mapping[str, Entry] = {
         punt.ENTRIES,
         adas.ENTRIES,
         free_dave.ENTRIES,
+        rpd.ENTRIES,
         published.ENTRIES,
     )
     for entry in entries

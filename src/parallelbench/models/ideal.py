@@ -19,6 +19,7 @@ from parallelbench.models.base import DenoiserSpec, Message, Tokenizer
 from parallelbench.models.frequency import token_frequencies
 from parallelbench.tasks.base import Orderings, Sample, Support, Task
 from parallelbench.theory.ceiling import Ceiling, listed
+from parallelbench.theory.dependence import pairwise_information
 from parallelbench.theory.distribution import HIDDEN, Conditionals, Distribution
 from parallelbench.theory.orderings import MAX_ITEMS, Frame, OrderingDistribution
 from parallelbench.theory.texts import table_of
@@ -26,6 +27,8 @@ from parallelbench.theory.texts import table_of
 LISTED_ORDERS = 6
 """Orders of up to this many items are listed; beyond, sums over subsets are faster (and list 8! no more)."""
 NOISE = 1e-3
+REMEMBERED = 256
+"""Canvases of a prompt whose dependencies are kept."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,8 @@ class IdealDenoiser:
         corpus: Texts to count tokens in, for methods that ask for frequencies; None where there are none.
     """
 
+    depth = 1
+
     def __init__(
         self,
         name: str,
@@ -65,7 +70,7 @@ class IdealDenoiser:
         revision: str = "1",
         corpus: Callable[[], Iterable[str]] | None = None,
     ) -> None:
-        capabilities = {"columns", "distance", "policy", "verifier"} | ({"lane_noise"} if noise else set())
+        capabilities = {"columns", "distance", "policy", "verifier", "attention"} | ({"lane_noise"} if noise else set())
         capabilities |= {"frequencies"} if corpus is not None else set()
         self._corpus = corpus
         self.tokenizer, self._chat, self._noise = tokenizer, chat, noise
@@ -109,19 +114,34 @@ class IdealDenoiser:
             ValueError: the canvases are of different prompts.
         """
         canvases = zip(canvas.numpy(), attention_mask.numpy(), strict=True)
-        answers = {self._split(ids[present]) for ids, present in canvases}
+        answers = {self._split(_seen(ids, present, self.spec.mask_id)) for ids, present in canvases}
         if len(answers) != 1:
             raise ValueError(f"logits of one prompt at a time, got {len(answers)}")
         (known,) = answers
         out = np.full((int(rows.sum()), len(known.columns)), -np.inf, dtype=np.float32)
         first = 0
-        for ids, wanted in zip(canvas.numpy(), rows.numpy(), strict=True):
+        for ids, present, wanted in zip(canvas.numpy(), attention_mask.numpy(), rows.numpy(), strict=True):
             positions = wanted[-known.length :].nonzero()[0]
+            ids = _seen(ids, present, self.spec.mask_id)
             found = known.conditionals(ids[-known.length :], self.spec.mask_id, positions)
             row = first + np.searchsorted(positions, found.position)
             out[row, np.searchsorted(known.tokens, found.token)] = np.log(found.probability)
             first += len(positions)
         return torch.from_numpy(out)
+
+    def attended(
+        self, canvas: Int[Tensor, "B L"], attention_mask: Bool[Tensor, "B L"], rows: Bool[Tensor, "B L"], last: int
+    ) -> tuple[Float[Tensor, "N K"], Float[Tensor, "B L L"]]:
+        """`logits`, and instead of attention what it stands for: bits of mutual information between masked positions.
+
+        Given the visible tokens; 0 where either position is visible. `last` is ignored: there are no layers.
+        """
+        found = torch.zeros(*canvas.shape, canvas.shape[1])
+        for number, (ids, present) in enumerate(zip(canvas.numpy(), attention_mask.numpy(), strict=True)):
+            known = self._split(_seen(ids, present, self.spec.mask_id))
+            bits = known.dependencies(ids[-known.length :], self.spec.mask_id)
+            found[number, -known.length :, -known.length :] = torch.from_numpy(bits.astype(np.float32))
+        return self.logits(canvas, attention_mask, rows), found
 
     def verify(
         self, canvas: Int[Tensor, "B L"], attention_mask: Bool[Tensor, "B L"], rows: Bool[Tensor, "B L"]
@@ -143,6 +163,15 @@ class IdealDenoiser:
         """Hamming distance of a region's decided tokens to the nearest correct answer."""
         known = self._known(prompt.numpy())
         return known.conditionals(region.numpy(), self.spec.mask_id, np.arange(len(region))).distance
+
+    def marginals(self, prompt: Sequence[int], region: Sequence[int]) -> Conditionals:
+        """Exact probabilities at the masked positions of a region given its visible tokens, without noise.
+
+        Raises:
+            UsageError: the prompt belongs to no known sample, or its task has no listed answers.
+        """
+        ids = _ids(region)
+        return self._known(_ids(prompt)).conditionals(ids, self.spec.mask_id, (ids == self.spec.mask_id).nonzero()[0])
 
     def policy(
         self, prompt: Int[Tensor, " P"], region: Int[Tensor, " G"], steps: int, temperature: float
@@ -203,6 +232,11 @@ class IdealDenoiser:
             raise UsageError(f"{self.spec.name}: {sample.id}: {error}.") from error
 
 
+def _seen(ids: NDArray[np.int64], present: NDArray[np.bool_], mask_id: int) -> NDArray[np.int64]:
+    """The canvas without the padding on its left; what is cut off behind it counts as masked."""
+    return np.where(present, ids, mask_id)[int(present.argmax()) :]
+
+
 class _Known:
     """The answers to one prompt, with their logits columns."""
 
@@ -212,9 +246,21 @@ class _Known:
         self.tokens = distribution.tokens
         self.columns = torch.from_numpy(self.tokens)
         self._ceilings: dict[float, Ceiling] = {}
+        self._dependencies: dict[bytes, NDArray[np.float64]] = {}
 
     def conditionals(self, region: NDArray[np.int64], mask_id: int, positions: NDArray[np.int64]) -> Conditionals:
         return self._distribution.conditionals(np.where(region == mask_id, HIDDEN, region), positions)
+
+    def dependencies(self, region: NDArray[np.int64], mask_id: int) -> NDArray[np.float64]:
+        """Bits between masked positions; the last canvases asked about are remembered, since methods share them."""
+        key = region.tobytes()
+        if key not in self._dependencies:
+            if len(self._dependencies) >= REMEMBERED:
+                self._dependencies.pop(next(iter(self._dependencies)))
+            self._dependencies[key] = pairwise_information(
+                self._distribution, np.where(region == mask_id, HIDDEN, region)
+            )
+        return self._dependencies[key]
 
     def policy(self, region: NDArray[np.int64], mask_id: int, steps: int, temperature: float) -> NDArray[np.bool_]:
         if temperature not in self._ceilings:

@@ -62,6 +62,38 @@ def validation_figure(points: Sequence[Mapping[str, Any]], title: str) -> Any:
     return alt.vconcat(*grid).properties(title=title)
 
 
+def dependency_figure(found: Mapping[str, Any]) -> Any:
+    """Two heat maps side by side: the model's attention between masks, and their exact mutual information.
+
+    Args:
+        found: model, task, sample, auc, and [m, m] "attention" and "information".
+    """
+    import altair as alt
+
+    def panel(name: str, title: str) -> Any:
+        cells = [
+            {"i": i, "j": j, "value": value}
+            for i, row in enumerate(found[name])
+            for j, value in enumerate(row)
+            if i != j
+        ]
+        return (
+            alt.Chart(alt.InlineData(values=cells))
+            .mark_rect()
+            .encode(
+                alt.X("j:O", title="mask", axis=alt.Axis(labelOverlap=True)),
+                alt.Y("i:O", title="mask", axis=alt.Axis(labelOverlap=True)),
+                alt.Color("value:Q", title=None, scale=alt.Scale(scheme="viridis")),
+            )
+            .properties(width=280, height=280, title=title)
+        )
+
+    auc = "not defined" if found["auc"] is None else f"{found['auc']:.2f}"
+    charts = alt.hconcat(panel("attention", "attention"), panel("information", "mutual information, bits"))
+    title = f"{found['model']}, {found['task']}, {found['sample']}: AUC {auc}"
+    return charts.resolve_scale(color="independent").properties(title=title)
+
+
 def experiment_figure(
     rows: Sequence[Mapping[str, Any]], title: str, axes: tuple[str, str], log_x: bool, lines: bool
 ) -> Any:

@@ -80,7 +80,8 @@ def _number(value: float | None, style: str = "") -> Text:
 def _notes(entries: Sequence[Entry]) -> Iterable[str]:
     """What a reader has to know before comparing two numbers of the table."""
     intervals = "; below it the 95 % interval" if any(entry.get("intervals") for entry in entries) else ""
-    yield f"PBx: tokens per step at a mean score of at least x{intervals}. 0 = never reaches x."
+    cost = "row (canvas in a forward)" if any(e.get("against") == "rows" for e in entries) else "step"
+    yield f"PBx: tokens per {cost} at a mean score of at least x{intervals}. 0 = never reaches x."
     if any("effective" in entry for entry in entries):
         yield "eff. = without the filler after the end of the text, harm. = harmonic mean over tasks."
     if any(entry[column] is None for entry in entries for column in COLUMNS):

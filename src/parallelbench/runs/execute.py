@@ -139,22 +139,29 @@ def run(
     signature = run_signature(settings, work.specs, _asked(plan, work.specs), judges_signature(), plan.numerics)
     asked = _jsonable(settings)
     result = RunResult(directory, short_hash(asked), signature, set(), work.cost)
-    total = sum(lanes_for(spec, plan) for spec in work.specs)
+    total, model = sum(lanes_for(spec, plan) for spec in work.specs), ""
     with Store(directory, create=True) as store:
-        store.add_run(result.run_id, datetime.now(UTC).isoformat(), asked, about_here(), signature)
-        model = ""
-        for lane_id, row in work.finish(store.done()):
-            result.lanes.add(lane_id)
-            if row is None:
-                result.skipped += 1
-            else:
-                store.add_lane({**row, "run_id": result.run_id})
-                model = row["model"]
-                result.decoded += 1
-                result.failed += row["error"] is not None
-                result.error = result.error or row["error"]
-            listen(Progress(model, result.decoded + result.skipped, total, result.failed))
+        store.add_run(result.run_id, _now(), asked, about_here(), signature)
+        try:
+            for lane_id, row in work.finish(store.done()):
+                result.lanes.add(lane_id)
+                if row is None:
+                    result.skipped += 1
+                else:
+                    store.add_lane({**row, "run_id": result.run_id})
+                    model = row["model"]
+                    result.decoded += 1
+                    result.failed += row["error"] is not None
+                    result.error = result.error or row["error"]
+                listen(Progress(model, result.decoded + result.skipped, total, result.failed))
+        finally:  # interrupted or not: the forwards were spent
+            if result.decoded:
+                store.add_execution(result.run_id, _now(), result.decoded, asdict(work.cost))
     return result
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat()
 
 
 def _asked(plan: Plan, specs: Sequence[DenoiserSpec | GeneratorSpec]) -> list[Problem]:

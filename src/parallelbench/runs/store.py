@@ -10,6 +10,7 @@ import os
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,14 @@ WRITING = (
 )
 READING = "Cannot read {path}: {error}. Nothing was changed; make it readable, or copy the directory and read the copy."
 
-_TABLES = """
+_EXECUTIONS = """
+CREATE TABLE IF NOT EXISTS executions (
+    run_id TEXT NOT NULL, ended TEXT NOT NULL, lanes INTEGER NOT NULL, forwards_counted INTEGER NOT NULL,
+    forwards_executed INTEGER NOT NULL, calls INTEGER NOT NULL, model_seconds REAL NOT NULL
+);
+"""
+"""One row a process that decoded; stores from before it was there get the table when they are next written."""
+_TABLES = f"""
 CREATE TABLE runs (
     run_id TEXT PRIMARY KEY, started TEXT NOT NULL, settings TEXT NOT NULL, about TEXT NOT NULL,
     signature TEXT NOT NULL
@@ -41,7 +49,7 @@ CREATE TABLE lanes (
     tokens TEXT, text TEXT, score REAL, score_strict REAL, why TEXT, parts TEXT, nfe INTEGER, rows INTEGER,
     effective_tokens INTEGER, commit_step TEXT, revisions TEXT, distance INTEGER, seconds REAL, error TEXT
 );
-"""
+{_EXECUTIONS}"""
 _JSON = ("tokens", "parts", "commit_step", "revisions")
 _FRAME = (
     "lane_id, model, revision, task, task_version, sample, sample_index, method, setting, kind, seed, profile, "
@@ -146,6 +154,7 @@ class Store:
             self._initialise()
         self._check()
         if create:
+            self._db.execute(_EXECUTIONS)
             self._db.execute("PRAGMA journal_mode=WAL")
             # Safe against killed processes; a power cut may cost the last lanes, never the file.
             self._db.execute("PRAGMA synchronous=NORMAL")
@@ -210,6 +219,33 @@ class Store:
         with self._faults():
             self._db.execute("INSERT OR IGNORE INTO runs VALUES (?, ?, ?, ?, ?)", row)
 
+    def add_execution(self, run_id: str, ended: str, lanes: int, cost: Mapping[str, float]) -> None:
+        """Record what one process spent on a run.
+
+        Args:
+            run_id: The run.
+            ended: When it stopped, for whatever reason.
+            lanes: Lanes it decoded.
+            cost: forwards_counted, forwards_executed, calls, model_seconds (`decoding.Cost`).
+        """
+        names = ("forwards_counted", "forwards_executed", "calls", "model_seconds")
+        with self._faults():
+            self._db.execute(
+                "INSERT INTO executions VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (run_id, ended, lanes, *(cost[name] for name in names)),
+            )
+
+    def executions(self) -> list[dict[str, Any]]:
+        """What each process that decoded here spent, oldest first; a killed one left no record.
+
+        Fields: run_id, ended, lanes, forwards_counted (what the lanes would have needed alone),
+        forwards_executed (identical canvases forwarded once), calls (batches), model_seconds.
+        """
+        with self._faults():
+            known = self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'executions'").fetchone()
+            rows = self._db.execute("SELECT * FROM executions ORDER BY ended").fetchall() if known else []
+        return list(map(dict, rows))
+
     def add_lane(self, lane: Mapping[str, Any]) -> None:
         """Store a finished lane; only one that ended in an error is ever replaced."""
         values = {k: json.dumps(v) if k in _JSON and v is not None else v for k, v in lane.items()}
@@ -245,7 +281,7 @@ class Store:
         """
         with self._faults():
             found = self._db.execute(
-                "SELECT * FROM lanes WHERE substr(lane_id, 1, ?) = ? LIMIT 2", (len(lane_id), lane_id)
+                "SELECT * FROM lanes WHERE lane_id >= ? AND lane_id < ? || char(1114111) LIMIT 2", (lane_id, lane_id)
             ).fetchall()
         if len(found) != 1:
             problem = "no lane" if not found else "several lanes"
@@ -266,11 +302,15 @@ class Store:
             lookup(dict.fromkeys(EXTRA), name, "column")
         columns = [*_FRAME.split(", "), *extra]
         with self._faults():
-            rows = self._db.execute(f"SELECT {', '.join(columns)} FROM lanes ORDER BY lane_id").fetchall()
-        frame = pd.DataFrame.from_records(list(map(tuple, rows)), columns=columns, coerce_float=True)
+            cursor = self._db.cursor()
+            cursor.row_factory = None  # plain tuples
+            rows = cursor.execute(f"SELECT {', '.join(columns)} FROM lanes").fetchall()
+        rows.sort(key=itemgetter(0))  # in SQL it would read the file in the order of random ids
+        frame = pd.DataFrame.from_records(rows, columns=columns, coerce_float=True)
         for name in extra:
             if name in _JSON:
-                frame[name] = pd.Series([v if v is None else json.loads(v) for v in frame[name]], dtype=object)
+                parsed = [json.loads(v) if isinstance(v, str) else None for v in frame[name]]
+                frame[name] = pd.Series(parsed, dtype=object)
         return frame
 
 

@@ -54,10 +54,11 @@ class Worker:
                 while skipped:
                     yield skipped.pop(), None
                 lane = trajectory.lane
-                yield lane.id, self._row(trajectory, in_flight.pop(lane.id))
+                yield lane.id, self.row(trajectory, in_flight.pop(lane.id))
         yield from ((lane_id, None) for lane_id in skipped)
 
-    def _row(self, trajectory: Trajectory, problem: Problem) -> Row:
+    def row(self, trajectory: Trajectory, problem: Problem) -> Row:
+        """A finished lane, scored, as a row of the store."""
         return row_of(self.denoiser.spec, self.plan, trajectory, problem, self._answer(trajectory))
 
     def _answer(self, trajectory: Trajectory) -> tuple[str, int, str | None]:

@@ -87,6 +87,21 @@ class TableDistribution:
             self._entry_position[found], self._entry_token[found], mass[found] / weights.sum(), distance
         )
 
+    def pairs(
+        self, region: NDArray[np.int64], positions: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Position of each entry (position, token) that can occur [E], and the probability of two together [E, E].
+
+        Given the visible tokens of `region`, or of the nearest answers where they fit none.
+        """
+        misses = ((self.rows != region) & (region != HIDDEN)).sum(axis=1)
+        near = misses == misses.min()
+        weights = self.weights[near] / self.weights[near].sum()
+        entries, numbers = np.unique(self._entry[near][:, positions], return_inverse=True)
+        occurs = np.zeros((len(weights), len(entries)))
+        occurs[np.arange(len(weights))[:, None], numbers.reshape(len(weights), -1)] = 1.0
+        return self._entry_position[entries], (occurs * weights[:, None]).T @ occurs
+
     def entropy(self, positions: Sequence[int]) -> float:
         """H(y_A) in bits of the tokens at `positions` A, summed over their joint values."""
         mass = np.bincount(self.groups(positions), weights=self.weights)

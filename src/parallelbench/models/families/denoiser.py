@@ -7,12 +7,14 @@ from torch import Tensor
 
 from parallelbench.errors import UsageError
 from parallelbench.models.base import DenoiserSpec, Message, Tokenizer
+from parallelbench.models.families import looking
 from parallelbench.models.families.network import Cache, Network
 from parallelbench.models.families.sedd import SeddNetwork
 from parallelbench.models.families.tokens import HubTokenizer, Special
 
 STALE_CACHES = frozenset({"prefix_cache", "dual_cache"})
 EXACT_CACHES = frozenset({"block_cache"})
+LOOKING = frozenset({"attention", "layers"})
 
 
 class FamilyDenoiser:
@@ -20,7 +22,7 @@ class FamilyDenoiser:
 
     Capabilities: "prefix_cache" and "dual_cache" (full attention: keys and values of other columns may be
     stale) or "block_cache" (block-causal attention: exact once the blocks before are final) mean that
-    `prefill` and `window_logits` work.
+    `prefill` and `window_logits` work; "attention" and "layers" are those of every transformer.
 
     Args:
         name: Canonical model string.
@@ -49,7 +51,7 @@ class FamilyDenoiser:
             block_size=network.block_size,
             stop_ids=special.stop,
             dtype=str(network.dtype).removeprefix("torch."),
-            capabilities=caches if isinstance(network, Network) else frozenset(),
+            capabilities=caches | LOOKING if isinstance(network, Network) else frozenset(),
         )
 
     def encode(self, messages: Sequence[Message]) -> list[int]:
@@ -66,11 +68,28 @@ class FamilyDenoiser:
         """Logits that predict the tokens at `rows`, the family's shift applied."""
         return self.network.logits(canvas, attention_mask, rows)
 
+    @property
+    def depth(self) -> int:
+        """Number of layers."""
+        return len(self._transformer("layers").model.model.layers)
+
+    def attended(
+        self, canvas: Int[Tensor, "B L"], attention_mask: Bool[Tensor, "B L"], rows: Bool[Tensor, "B L"], last: int
+    ) -> tuple[Float[Tensor, "N V"], Float[Tensor, "B L L"]]:
+        """`logits`, and the attention of the last so many layers, averaged over them and their heads."""
+        return looking.attended(self._transformer("attention maps"), canvas, attention_mask, rows, last)
+
+    def layered(
+        self, canvas: Int[Tensor, "B L"], attention_mask: Bool[Tensor, "B L"], rows: Bool[Tensor, "B L"], last: int
+    ) -> tuple[Float[Tensor, "N V"], Bool[Tensor, "D N"], Float[Tensor, "D N"]]:
+        """`logits`; which of the last layers agree with them; what those give to the favourite token."""
+        return looking.layered(self._transformer("layers"), canvas, attention_mask, rows, last)
+
     def prefill(
         self, canvas: Int[Tensor, "B L"], attention_mask: Bool[Tensor, "B L"], rows: Bool[Tensor, "B L"]
     ) -> tuple[Float[Tensor, "N V"], Cache]:
         """`logits`, and the keys and values of every column; one forward. Needs a cache capability."""
-        return self._caching().prefill(canvas, attention_mask, rows)
+        return self._transformer("key-value cache").prefill(canvas, attention_mask, rows)
 
     def window_logits(
         self,
@@ -85,9 +104,9 @@ class FamilyDenoiser:
         See `Network.window_logits`: to the end it is the prefix cache, inside the canvas the dual cache, behind
         the end the next block. `store` keeps the window's entries.
         """
-        return self._caching().window_logits(cache, window, start, rows, store)
+        return self._transformer("key-value cache").window_logits(cache, window, start, rows, store)
 
-    def _caching(self) -> Network:
+    def _transformer(self, what: str) -> Network:
         if not isinstance(self.network, Network):
-            raise UsageError(f"{self.spec.name} has no key-value cache.")
+            raise UsageError(f"{self.spec.name} has no {what}.")
         return self.network

@@ -12,7 +12,7 @@ from parallelbench.models.families.extras import optional
 from parallelbench.models.families.files import checkpoint_digest, find_checkpoint, read_json
 from parallelbench.models.families.samplers import OwnSampler, SeddSampler, load_own_sampler, sampler_spec
 from parallelbench.models.families.sedd import SeddNetwork
-from parallelbench.models.families.tokens import load_tokenizer, special_tokens
+from parallelbench.models.families.tokens import HubTokenizer, load_tokenizer, special_tokens
 from parallelbench.models.generators.base import Generator
 from parallelbench.models.generators.causal import CausalGenerator, load_causal
 from parallelbench.models.guidance import GuidedDenoiser
@@ -101,6 +101,20 @@ def load_checkpoint(text: str) -> Denoiser | Generator:
         files = [path for path in [options.adapter / "adapter_model.safetensors"] if path.is_file()]
         revision += "+" + checkpoint_digest(options.adapter, files)
     return _joined(assemble(checkpoint, options, name, revision, int(given.get("steps", 0))), given, name)
+
+
+def checkpoint_tokenizer(text: str) -> HubTokenizer:
+    """The tokenizer of a model string's checkpoint, without its weights; nothing is downloaded.
+
+    Raises:
+        UsageError: no such place, an unknown family, or no tokenizer that can be read.
+    """
+    place, given = split_parameters(text)
+    directory, _ = find_checkpoint(place, fetch=False)
+    checkpoint = inspect(directory, options_of(given).family)
+    if checkpoint is None:
+        raise unknown_family(read_json(directory / "config.json"))
+    return load_tokenizer(checkpoint.directory, checkpoint.family)
 
 
 def _joined(model: Denoiser | Generator, given: Mapping[str, Value], name: str) -> Denoiser | Generator:

@@ -48,17 +48,20 @@ class Network:
 
     @torch.inference_mode()
     def logits(
-        self, canvas: Int[Tensor, "B L"], present: Bool[Tensor, "B L"], rows: Bool[Tensor, "B L"]
+        self, canvas: Int[Tensor, "B L"], present: Bool[Tensor, "B L"], rows: Bool[Tensor, "B L"], watch: Any = None
     ) -> Float[Tensor, "N V"]:
-        """Logits that predict the tokens at `rows`, row-major; no other row goes through the output head."""
-        return self.trainable_logits(canvas, present, rows)
+        """Logits that predict the tokens at `rows`, row-major; no other row goes through the output head.
+
+        `watch` sees every layer's attention (module `looking`).
+        """
+        return self.trainable_logits(canvas, present, rows, watch)
 
     def trainable_logits(
-        self, canvas: Int[Tensor, "B L"], present: Bool[Tensor, "B L"], rows: Bool[Tensor, "B L"]
+        self, canvas: Int[Tensor, "B L"], present: Bool[Tensor, "B L"], rows: Bool[Tensor, "B L"], watch: Any = None
     ) -> Float[Tensor, "N V"]:
         """`logits` through which gradients flow, where weights want any."""
-        hidden, _ = self._forward(canvas, present)
-        return self.head(self._pick(hidden, rows, present))
+        hidden, _ = self._forward(canvas, present, watch=watch)
+        return self.head(self.pick(hidden, rows, present))
 
     @torch.inference_mode()
     def raw_logits(self, canvas: Int[Tensor, "B L"], present: Bool[Tensor, "B L"]) -> Float[Tensor, "B L V"]:
@@ -71,7 +74,7 @@ class Network:
     ) -> tuple[Float[Tensor, "N V"], Cache]:
         """`logits`, and the cache of all columns."""
         hidden, layers = self._forward(canvas, present, keep=True)
-        return self.head(self._pick(hidden, rows, present)), Cache(layers, present.to(hidden.device), hidden)
+        return self.head(self.pick(hidden, rows, present)), Cache(layers, present.to(hidden.device), hidden)
 
     @torch.inference_mode()
     def window_logits(
@@ -98,7 +101,7 @@ class Network:
         hidden = self._window(cache, window, start, store)
         left = cache.hidden[:, start - 1 : start] if start else hidden[:, :1]
         wanted = torch.cat([torch.zeros_like(rows[:, :1]), rows], dim=1)
-        return self.head(self._pick(torch.cat([left, hidden], dim=1), wanted, torch.ones_like(wanted)))
+        return self.head(self.pick(torch.cat([left, hidden], dim=1), wanted, torch.ones_like(wanted)))
 
     @torch.inference_mode()
     def raw_window_logits(self, cache: Cache, window: Int[Tensor, "B W"], start: int) -> Float[Tensor, "B W V"]:
@@ -110,7 +113,7 @@ class Network:
         logits: Tensor = self.model.get_output_embeddings()(hidden)
         return logits
 
-    def _pick(
+    def pick(
         self, hidden: Float[Tensor, "B L H"], rows: Bool[Tensor, "B L"], present: Bool[Tensor, "B L"]
     ) -> Float[Tensor, "N H"]:
         """Hidden states whose outputs predict the rows; a first token has nothing to its left and stands for itself."""
@@ -121,7 +124,7 @@ class Network:
         return hidden[row.to(hidden.device), column.to(hidden.device)]
 
     def _forward(
-        self, canvas: Int[Tensor, "B L"], present: Bool[Tensor, "B L"], keep: bool = False
+        self, canvas: Int[Tensor, "B L"], present: Bool[Tensor, "B L"], keep: bool = False, watch: Any = None
     ) -> tuple[Float[Tensor, "B L H"], list[tuple[Tensor, Tensor]]]:
         """Last hidden states, and the keys and values when asked for."""
         canvas, present = canvas.to(self.device), present.to(self.device)
@@ -135,6 +138,7 @@ class Network:
             position_ids=positions_of(present),
             past_key_values=cache,
             use_cache=keep,
+            **({} if watch is None else {"watch": watch}),
         )
         return out.last_hidden_state, [
             (layer.keys, layer.values) for layer in cache.layers

@@ -1,0 +1,62 @@
+"""Mean curves over groups of tasks (all of them, a category) with intervals."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from parallelbench.analysis.bootstrap import Resampled, interval, resample
+from parallelbench.analysis.curves import lanes, mean_curve, summarise
+
+EVERYTHING = "all tasks"
+
+
+def task_groups(tasks: Sequence[str]) -> dict[str, list[str]]:
+    """All tasks, then those of each category (the part of a name before the slash), in the order given."""
+    groups: dict[str, list[str]] = {EVERYTHING: list(tasks)} if tasks else {}
+    for task in tasks:
+        groups.setdefault(task.split("/")[0], []).append(task)
+    return groups
+
+
+def group_curves(
+    frame: pd.DataFrame, groups: Mapping[str, Sequence[str]], bootstrap: int = 1000, seed: int = 0
+) -> pd.DataFrame:
+    """The mean curve of every group of tasks, as `curves.mean_curve` has it, with intervals of the mean score.
+
+    Args:
+        frame: one row a finished lane.
+        groups: names of tasks by name of the group.
+        bootstrap: resamples of samples within tasks; 0 leaves the intervals out.
+        seed: of the resamples.
+
+    Returns:
+        The columns of `mean_curve`, with `group`, and `low` and `high` (percent; NaN without intervals).
+
+    Raises:
+        UsageError: lanes that may not be averaged together (see `curves.lanes`).
+    """
+    table = lanes(frame)
+    measured = summarise(table)
+    curves = [_curve(measured, tasks).assign(group=name) for name, tasks in groups.items()]
+    result = pd.concat(curves, ignore_index=True) if curves else _curve(measured, ()).assign(group="")
+    result = result.assign(low=float("nan"), high=float("nan"))
+    if bootstrap:
+        scored = {str(model): set(part["task"]) for model, part in measured[measured["score"].notna()].groupby("model")}
+        for (model, method), rows in result.groupby(["model", "method"]):
+            part = table[(table["model"] == model) & (table["method"] == method)]
+            settings = [str(setting) for setting in part["setting"].unique()]
+            draws = resample(part, settings, bootstrap, seed)
+            for index, row in rows.iterrows():
+                tasks = sorted(scored[str(model)] & set(groups[str(row["group"])]))
+                result.loc[index, ["low", "high"]] = _interval(draws, tasks, settings.index(str(row["setting"])))
+    return result
+
+
+def _curve(measured: pd.DataFrame, tasks: Sequence[str]) -> pd.DataFrame:
+    return mean_curve(measured[measured["task"].isin(list(tasks))])
+
+
+def _interval(draws: Resampled, tasks: list[str], column: int) -> list[Any]:
+    score, _ = draws.mean(tasks, [column])
+    return interval(score[:, 0])

@@ -1,0 +1,39 @@
+"""Mean curves of groups of tasks, recomputed by hand."""
+
+import numpy as np
+import pytest
+
+from analysis.frames import frame, lane
+from parallelbench.analysis.bootstrap import draw
+from parallelbench.analysis.groups import EVERYTHING, group_curves, task_groups
+
+
+def test_groups_are_all_tasks_and_the_categories():
+    assert task_groups(["a/x", "a/y", "b/z"]) == {EVERYTHING: ["a/x", "a/y", "b/z"], "a": ["a/x", "a/y"], "b": ["b/z"]}
+    assert task_groups([]) == {}
+
+
+def lanes_of(scores):
+    return [
+        lane(task, "confidence:k=4", number, score) for task, row in scores.items() for number, score in enumerate(row)
+    ]
+
+
+SCORES = {"a/x": [1.0, 0.0, 1.0, 1.0], "a/y": [0.0, 0.0, 1.0], "b/z": [1.0, 1.0]}
+
+
+def test_means_and_intervals_of_a_group_are_those_of_its_tasks():
+    found = group_curves(frame(*lanes_of(SCORES)), task_groups(list(SCORES)), bootstrap=200, seed=3).set_index("group")
+    assert found["score"].to_dict() == pytest.approx(
+        {EVERYTHING: (75 + 100 / 3 + 100) / 3, "a": (75 + 100 / 3) / 2, "b": 100.0}
+    )
+    drawn = {task: draw(len(row), 200, 3, task) @ (100 * np.array(row)) / len(row) for task, row in SCORES.items()}
+    expected = np.quantile((drawn["a/x"] + drawn["a/y"]) / 2, [0.025, 0.975])
+    assert found.loc["a", ["low", "high"]].to_numpy(dtype=float) == pytest.approx(expected)
+    assert found.loc["b", ["low", "high"]].tolist() == [100, 100]
+
+
+def test_without_resamples_or_lanes_there_are_no_intervals():
+    found = group_curves(frame(*lanes_of(SCORES)), task_groups(list(SCORES)), bootstrap=0)
+    assert found[["low", "high"]].isna().all(axis=None) and len(found) == 3
+    assert group_curves(frame(*lanes_of(SCORES)), {}, bootstrap=0).empty
