@@ -14,6 +14,12 @@ if TYPE_CHECKING:
     from parallelbench.runs.plan import RunSettings
 
 Many = list[str] | None
+Family = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Force the family of checkpoints; see `pb models families`.")
+]
+Adapter = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="LoRA adapter of checkpoints, e.g. from `pb train --model DIR`.")
+]
 METHOD = (
     "A method's sweep, or one setting such as threshold:tau=0.9; repeatable; see `pb list methods`. Default: the core "
     "methods."

@@ -113,7 +113,7 @@ def experiment_figure(
     scale = alt.Scale(type="log", base=2) if log_x else alt.Scale(zero=False)
     x = alt.X("x:N", title=axes[0] or None) if named else alt.X("x:Q", title=axes[0], scale=scale)
     legend = alt.Legend(columns=2, orient="bottom", labelLimit=320)
-    color, shape = (kind("series:N", title=None, legend=legend) for kind in (alt.Color, alt.Shape))
+    color, shape = alt.Color("series:N", title=None, legend=legend), alt.Shape("series:N", legend=None)
     panels = list(dict.fromkeys(str(row["panel"]) for row in known))
 
     def panel(name: str) -> Any:
