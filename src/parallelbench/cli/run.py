@@ -41,12 +41,8 @@ def run(
     model: Annotated[
         Many, typer.Option(metavar="NAME", help="Repeatable; see `pb list models`. Default: ideal and tiny.")
     ] = None,
-    family: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Force the family of checkpoints; see `pb models families`.")
-    ] = None,
-    adapter: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="LoRA adapter of checkpoints, e.g. from `pb train --model DIR`.")
-    ] = None,
+    family: Family = None,
+    adapter: Adapter = None,
     task: Annotated[
         Many, typer.Option(metavar="NAME", help="Task or category; repeatable; see `pb list tasks`. Default: all.")
     ] = None,
