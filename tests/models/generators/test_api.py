@@ -20,6 +20,7 @@ from parallelbench.runs.execute import run
 from parallelbench.runs.plan import RunSettings
 from parallelbench.runs.store import Store
 from parallelbench.tasks import load_task
+from parallelbench.tasks.scoring import judge
 
 KEY = "sk-Zq7-very-secret-0123456789"
 MESSAGES = ({"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hello"})
@@ -284,6 +285,7 @@ def test_a_model_behind_an_endpoint_judges_answers(tmp_path, capsys):
     with serving(answer=strict) as (url, _):
         words = ["score", "summarization", "--predictions", str(tmp_path / "answers.jsonl"), "--json"]
         assert call(app, [*words, "--judge", f"openai:model=m,url={url}"]) == 0
+        judge.set_judge(None)
     found = json.loads(capsys.readouterr().out)
     assert [row["parts"]["judge"] for row in found["samples"]] == [0.5, 0.75] and found["score"] == 100
     assert f"judge:openai:model=m,url={url}" in found["signature"]
