@@ -68,7 +68,7 @@ def test_a_strangers_port_is_checked_with_the_parameters_of_the_cases(pb, golden
 
 def test_a_method_of_a_file_runs_and_resumes_until_its_code_changes(pb, tmp_path):
     (tmp_path / "mine.py").write_text(PORT)
-    words = ("run", "--task", "shuffle", "--samples", "2", "--method", "mine.py:port:steps=4", "--out", "new")
+    words = ("run", "--model", "ideal", "--task", "shuffle", "--samples", "2", "--method", "mine.py:port:steps=4")
     assert "2 lanes decoded, 0 were there already" in pb(*words).err
     assert "0 lanes decoded, 2 were there already" in pb(*words).err
     (tmp_path / "mine.py").write_text(PORT.replace("// steps", "// steps + 1"))

@@ -12,7 +12,7 @@ WINDOW = 0.25
 """Share of the region in which a delimiter is looked for."""
 
 
-def semantic_blocks(tau: float, delimiter: float, size: int, ids: tuple[int, ...]) -> Rule:
+def semantic_blocks(tau: float, delimiter: float, size: int, ids: Tensor | None) -> Rule:
     """Threshold within blocks of their own: up to the surest expected delimiter, else `size` positions.
 
     The forward that finds a block's end also commits. The delimiter is looked for among the favourite tokens of the
@@ -21,7 +21,9 @@ def semantic_blocks(tau: float, delimiter: float, size: int, ids: tuple[int, ...
 
     def rule(proposal: Proposal, score: Tensor, memory: Memory) -> tuple[Tensor, Memory]:
         full = ~(proposal.undecided & _before(proposal, memory["end"])).any(-1)
-        end = torch.where(full, _next_end(proposal, score, delimiter, size, ids or proposal.newline), memory["end"])
+        end = torch.where(
+            full, _next_end(proposal, score, delimiter, size, proposal.newline if ids is None else ids), memory["end"]
+        )
         mine = proposal.masked & _before(proposal, end)
         return mine & ((score >= tau) | best_of(mine, score)), {"end": end}
 
@@ -38,16 +40,15 @@ def _before(proposal: Proposal, end: Tensor) -> Tensor:
     return torch.arange(proposal.masked.shape[1]) < end.unsqueeze(-1)
 
 
-def _next_end(proposal: Proposal, score: Tensor, delimiter: float, size: int, ids: tuple[int, ...]) -> Tensor:
+def _next_end(proposal: Proposal, score: Tensor, delimiter: float, size: int, ids: Tensor | None) -> Tensor:
     """[B] where the block ends that begins at the first mask."""
+    assert ids is not None, "the loop hands a line break over where it is required"
     length = proposal.masked.shape[1]
     place = torch.arange(length)
     first = proposal.masked.long().argmax(-1)
     stop = torch.minimum(first + size, proposal.block[:, 1])
     window = (place >= first.unsqueeze(-1)) & (place < (first + int(WINDOW * length)).unsqueeze(-1))
-    likely = torch.where(
-        window & proposal.masked & torch.isin(proposal.token, torch.tensor(ids, dtype=torch.int64)), score, NEVER
-    )
+    likely = torch.where(window & proposal.masked & torch.isin(proposal.token, ids), score, NEVER)
     best, where = likely.max(-1)
     return torch.where(best >= delimiter, where + 1, stop)
 
@@ -60,9 +61,9 @@ def _build(tau: float, delimiter: float, size: int, ids: str | None) -> Method:
     return parts(exact_confidence, rule, start=start, requires=frozenset() if ids else frozenset({"newline"}))
 
 
-def _parsed(ids: str | None) -> tuple[int, ...]:
+def _parsed(ids: str | None) -> Tensor | None:
     try:
-        return tuple(int(part) for part in str(ids).split("/")) if ids else ()
+        return torch.tensor([int(part) for part in str(ids).split("/")]) if ids else None
     except ValueError:
         raise UsageError(f"adablock: ids={ids!r} are not token ids with / between, e.g. 198/13.") from None
 

@@ -137,7 +137,7 @@ class Proposal(Moment):
         context: Tokens of each lane's canvas, prompt and region.
         prompt: The model on the prompt, None unless the method's rows are those of the "canvas" and the model has
             an opinion.
-        newline: Ids of the tokens of a line break; none unless "newline" is required.
+        newline: Ids of the M tokens of a line break; None unless "newline" is required.
         ask: Logits of other regions than the lanes' own.
     """
 
@@ -158,7 +158,7 @@ class Proposal(Moment):
     layered: Layered | None = None
     context: Int[Tensor, " B"] | None = None
     prompt: Prompt | None = None
-    newline: tuple[int, ...] = ()
+    newline: Int[Tensor, " M"] | None = None
     ask: Ask | None = None
 
     @cached_property

@@ -18,7 +18,7 @@ def further(denoiser: Any, batch: Batch, group: Group, method: Method) -> dict[s
     if batch.layered is not None:
         found["layered"] = Layered(batch.layered.agrees[:, group.rows], batch.layered.probability[:, group.rows])
     if "newline" in method.requires:
-        found["newline"] = tuple(denoiser.tokenizer.encode("\n"))
+        found["newline"] = torch.tensor(denoiser.tokenizer.encode("\n"), dtype=torch.int64)
     return found
 
 

@@ -196,7 +196,7 @@ def test_without_the_extra_the_package_imports_and_says_what_to_install(tmp_path
     checkpoint(tmp_path / "m", "llada")
     code = (
         "import sys\n"
-        "for name in ('transformers', 'safetensors', 'huggingface_hub', 'peft', 'gguf', 'accelerate'):\n"
+        "for name in ('transformers', 'huggingface_hub', 'peft', 'gguf', 'accelerate'):\n"
         "    sys.modules[name] = None\n"
         "from parallelbench.errors import UsageError\n"
         "from parallelbench.models.registry import load_model\n"
