@@ -1,7 +1,6 @@
 """How every command speaks: results on stdout, everything else on stderr, errors in one sentence."""
 
 import json
-import math
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -21,6 +20,7 @@ from rich.progress import (
 )
 
 from parallelbench.errors import RunError, UsageError
+from parallelbench.report.finite import finite
 from parallelbench.report.plain import plain
 
 NARROWEST = 100
@@ -56,17 +56,7 @@ def _console(is_terminal: bool, stderr: bool) -> Console:
 
 def print_json(value: Any) -> None:
     """One JSON document on stdout; numbers that JSON lacks become null."""
-    sys.stdout.write(json.dumps(_finite(value), indent=2, default=str) + "\n")
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {str(key): _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return value
+    sys.stdout.write(json.dumps(finite(value), indent=2, default=str) + "\n")
 
 
 def note(text: str) -> None:

@@ -125,15 +125,13 @@ def resolve(preset: str, given: dict[str, Any]) -> "RunSettings":
 
 def _built_in(settings: "RunSettings") -> tuple[str, ...]:
     """The models of a run that names none: ideal, and tiny where it knows a task and can do every method."""
-    from parallelbench.decoding import find_method, split_setting
-    from parallelbench.decoding.forwards import ALWAYS
+    from parallelbench.decoding import parse_method
+    from parallelbench.decoding.forwards import missing
     from parallelbench.models.registry import load_denoiser
     from parallelbench.tasks import expand_tasks
 
     tiny = load_denoiser("tiny").spec
-    able = not any(
-        find_method(split_setting(text)[0]).requires - tiny.capabilities - ALWAYS for text in settings.methods
-    )
+    able = not any(missing(parse_method(text), tiny.capabilities) for text in settings.methods)
     names = {task.name.partition("@")[0] for task in expand_tasks(settings.tasks, settings.data)}
     known = settings.data is None and bool(names & (tiny.tasks or frozenset()))
     return ("ideal", "tiny") if able and known else ("ideal",)

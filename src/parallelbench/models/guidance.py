@@ -1,6 +1,5 @@
 """Classifier-free guidance as a denoiser around another one."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
@@ -8,10 +7,11 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from parallelbench.errors import UsageError
-from parallelbench.models.base import Denoiser, Message
+from parallelbench.models.around import AroundDenoiser
+from parallelbench.models.base import Denoiser
 
 
-class GuidedDenoiser:
+class GuidedDenoiser(AroundDenoiser):
     """Logits z_u + (scale + 1) (z - z_u), where z_u are those of the canvas with its prompt masked (LLaDA).
 
     A forward takes two canvases, batched as one.
@@ -28,24 +28,10 @@ class GuidedDenoiser:
     def __init__(self, denoiser: Denoiser, scale: float, name: str | None = None) -> None:
         if "columns" in denoiser.spec.capabilities:
             raise UsageError(f"{denoiser.spec.name} cannot be guided: it has no answer to a masked prompt.")
-        self._denoiser, self._scale = denoiser, scale
-        self.tokenizer = denoiser.tokenizer
+        super().__init__(denoiser)
+        self._scale = scale
         name = name or f"{denoiser.spec.name}+cfg={scale:g}"
         self.spec = replace(denoiser.spec, name=name, capabilities=frozenset({"prompt"}))
-
-    def encode(self, messages: Sequence[Message]) -> list[int]:
-        """Prompt ids of a chat."""
-        return self._denoiser.encode(messages)
-
-    def decode(self, ids: Sequence[int]) -> str:
-        """Text of generated ids."""
-        return self._denoiser.decode(ids)
-
-    def logits(
-        self, canvas: Int[Tensor, "B L"], attention_mask: Bool[Tensor, "B L"], rows: Bool[Tensor, "B L"]
-    ) -> Float[Tensor, "N V"]:
-        """The model's own logits, for those who do not say where the prompt is."""
-        return self._denoiser.logits(canvas, attention_mask, rows)
 
     def guided_logits(
         self,

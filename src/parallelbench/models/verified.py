@@ -1,6 +1,5 @@
 """A denoiser with an autoregressive model beside it that reads its drafts, for methods that require a "verifier"."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -9,7 +8,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from parallelbench.errors import UsageError
-from parallelbench.models.base import Denoiser, Message, Tokenizer
+from parallelbench.models.around import AroundDenoiser
+from parallelbench.models.base import Denoiser
 from parallelbench.models.families.masks import positions_of
 from parallelbench.models.families.tokens import HubTokenizer
 from parallelbench.models.generators.causal import CausalGenerator
@@ -18,7 +18,7 @@ UNKNOWN = -1e4
 """Logit of tokens that only the denoiser has: finite, so that a weight of 0 leaves no NaN."""
 
 
-class VerifiedDenoiser:
+class VerifiedDenoiser(AroundDenoiser):
     """The denoiser with the capability "verifier" (APD, arXiv 2506.00413). A verdict is no forward of the denoiser.
 
     Args:
@@ -34,30 +34,16 @@ class VerifiedDenoiser:
         if not isinstance(denoiser.tokenizer, HubTokenizer):
             raise UsageError(f"{denoiser.spec.name} has a tokenizer of its own; no verifier shares it.")
         _check_tokens(denoiser.tokenizer, verifier)
-        self._denoiser, self._verifier = denoiser, verifier
-        self.tokenizer: Tokenizer = denoiser.tokenizer
+        super().__init__(denoiser)
+        self._verifier = verifier
         self.spec = replace(
             denoiser.spec, name=name, revision=f"{denoiser.spec.revision}+{verifier.spec.revision}",
             capabilities=denoiser.spec.capabilities | {"verifier"},
         )  # fmt: skip
 
     def __getattr__(self, name: str) -> Any:
-        """Everything else is the denoiser's: logits and its other capabilities."""
+        """Everything else is the denoiser's: its other capabilities."""
         return getattr(self._denoiser, name)
-
-    def encode(self, messages: Sequence[Message]) -> list[int]:
-        """Prompt ids of a chat."""
-        return self._denoiser.encode(messages)
-
-    def decode(self, ids: Sequence[int]) -> str:
-        """Text of generated ids."""
-        return self._denoiser.decode(ids)
-
-    def logits(
-        self, canvas: Int[Tensor, "B L"], attention_mask: Bool[Tensor, "B L"], rows: Bool[Tensor, "B L"]
-    ) -> Float[Tensor, "N V"]:
-        """The denoiser's logits of `rows`."""
-        return self._denoiser.logits(canvas, attention_mask, rows)
 
     @torch.inference_mode()
     def verify(

@@ -3,10 +3,11 @@
 import base64
 import hashlib
 import json
-import math
 from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any
+
+from parallelbench.report.finite import finite
 
 SCRIPTS = ("data.js", "charts.js", "sections.js", "traces.js", "page.js")
 # What a script element could be ended or confused by; U+2028 and U+2029 end lines in older JavaScript.
@@ -48,23 +49,13 @@ def page(data: Mapping[str, Any]) -> str:
 
 def as_json(value: Any) -> str:
     """JSON that no HTML parser takes for anything else: `<`, `>`, `&` and the line separators are escaped."""
-    text = json.dumps(_finite(value), separators=(",", ":"), allow_nan=False)
+    text = json.dumps(finite(value), separators=(",", ":"), allow_nan=False)
     return "".join(ESCAPES.get(c, c) for c in text) if any(c in text for c in ESCAPES) else text
 
 
 def escape(text: str) -> str:
     """Text for the title element."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {str(key): _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return value
 
 
 def _read(name: str) -> str:
