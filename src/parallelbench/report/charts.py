@@ -59,8 +59,8 @@ def curves_figure(
     table = group_curves(frame, task_groups(tasks), bootstrap)
     if published is not None and len(published):
         means = published[published["task"] == MEAN_TASK].drop(columns="task")
-        named = {"model": means["model"] + " (published)", "setting": means["file"], "group": EVERYTHING}
-        table = pd.concat([table, means.drop(columns="file").assign(**named)], ignore_index=True)
+        means = means.assign(model=means["model"] + " (published)", group=EVERYTHING)
+        table = pd.concat([table, means.rename(columns={"file": "setting"})], ignore_index=True)
     rows = table[table["group"] == EVERYTHING]
     return _panels(rows, lambda part: _curve(part, look), look), table
 
