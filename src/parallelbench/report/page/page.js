@@ -15,7 +15,7 @@ function ceilingSeries(rows) {
 /** How a published curve looks: its method's hue, mark and dash, hollow; a second published model is paler and thinner. */
 function publishedStyle(row) {
   const place = Math.max(0, DATA.published.models.indexOf(row.model));
-  return { ...styleOf(row.model, row.method), hollow: true, strength: 0.85 / (1 + 0.6 * place), width: Math.max(0.8, 1.5 - 0.5 * place) };
+  return { ...styleOf(row.model, row.method), hollow: true, strength: 0.9 / (1 + 0.4 * place), width: Math.max(0.8, 1.6 - 0.6 * place) };
 }
 
 function publishedSeries(task) {
@@ -171,7 +171,7 @@ const picks = html("div", { class: "picks" });
 
 function pickButton(kind, name) {
   const on = state[kind].has(name);
-  const mark = kind === "methods" ? { ...styleOf("", name), hollow: !view()?.methods.includes(name) } : { ...styleOf(name, ""), color: "var(--ink)", hollow: !OWN_MODELS.includes(name) };
+  const mark = kind === "methods" ? { ...styleOf("", name), hollow: !view()?.methods.includes(name) } : { ...(OWN_MODELS.includes(name) ? styleOf(name, "") : publishedStyle({ model: name, method: "" })), color: "var(--ink)" };
   const toggle = () => { on ? state[kind].delete(name) : state[kind].add(name); render(); focusBack(`${kind}-${name}`); };
   return html("button", { type: "button", class: "pick", id: `${kind}-${name}`, "aria-pressed": String(on), onclick: toggle }, svg("svg", { width: 24, height: 14, "aria-hidden": "true" }, swatch(mark, ON_PAGE)), name);
 }
