@@ -203,6 +203,19 @@ def test_figures_are_drawn_and_kept_as_tables(pb):
     assert all(style(method).color.lower() in svg.lower() for method in ("confidence", "random", "threshold", "wino"))
 
 
+def test_published_curves_get_panels_in_the_same_colours(pb, tmp_path):
+    pytest.importorskip("vl_convert", reason="the figures extra is not installed")
+    (tmp_path / "llada").mkdir()
+    (tmp_path / "llada" / "topk-margin.csv").write_text("task,tps,accuracy\navg,1,85\navg,2,60\npuzzles-sudoku,1,80\n")
+    done = pb("figures", GOLDEN, "-o", "out", "--only", "curves", "--curves", "llada")
+    assert done.code == 0, done.raw_err
+    table = pd.read_csv(tmp_path / "out" / "curves.csv")
+    rows = table[table["model"] == "llada (published)"]
+    assert list(zip(rows["method"], rows["tps"], rows["score"], strict=True)) == [("margin", 1, 85), ("margin", 2, 60)]
+    svg = (tmp_path / "out" / "curves.svg").read_text()
+    assert "llada (published)" in svg and style("margin").color.lower() in svg.lower()
+
+
 def test_figures_say_what_a_run_lacks(pb, refused, tmp_path):
     pytest.importorskip("vl_convert", reason="the figures extra is not installed")
     with Store(GOLDEN) as store, Store(tmp_path / "one", create=True) as other:

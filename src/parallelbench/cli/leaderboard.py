@@ -70,10 +70,11 @@ def leaderboard(
 
 def _lanes(directories: list[Path], profile: str | None, seed: int | None) -> "pd.DataFrame":
     from parallelbench.analysis.merge import merged
-    from parallelbench.tasks.base import PROFILES
 
     frame = merged(directories)
     if profile is not None:
+        from parallelbench.tasks.base import PROFILES
+
         lookup(dict.fromkeys(PROFILES), profile, "profile")
         frame = frame[frame["profile"] == profile]
     if seed is not None:

@@ -11,6 +11,7 @@ from parallelbench.analysis.failures import failure_kinds
 from parallelbench.analysis.groups import EVERYTHING, group_curves, task_groups
 from parallelbench.analysis.oracle import MEAN, oracle_gap
 from parallelbench.analysis.orders import order_statistics
+from parallelbench.analysis.published import MEAN_TASK
 from parallelbench.analysis.taskmap import task_map
 from parallelbench.report.palette import BLACK, FONT, style
 from parallelbench.settings import format_setting, split_setting
@@ -43,10 +44,23 @@ LOOKS: Mapping[str, Look] = {"paper": Look(190, 140, 8, 22, 1.1), "screen": Look
 """`paper`: a panel fits a column of two; `screen`: for slides and pages."""
 
 
-def curves_figure(frame: pd.DataFrame, look: Look, bootstrap: int = 1000) -> tuple[Chart | None, pd.DataFrame]:
-    """Mean score against speed of every method, a panel a model, with 95 % intervals."""
+def curves_figure(
+    frame: pd.DataFrame, look: Look, bootstrap: int = 1000, published: pd.DataFrame | None = None
+) -> tuple[Chart | None, pd.DataFrame]:
+    """Mean score against speed of every method, a panel a model, with 95 % intervals.
+
+    Args:
+        frame: Lanes that may be averaged together.
+        look: Sizes.
+        bootstrap: Resamples of the intervals.
+        published: Points of published curves (see `overlay.published_table`): their means get panels too.
+    """
     tasks = sorted(set(map(str, frame["task"])), key=natural_key)
     table = group_curves(frame, task_groups(tasks), bootstrap)
+    if published is not None and len(published):
+        means = published[published["task"] == MEAN_TASK].drop(columns="task")
+        means = means.assign(model=means["model"] + " (published)", group=EVERYTHING)
+        table = pd.concat([table, means.rename(columns={"file": "setting"})], ignore_index=True)
     rows = table[table["group"] == EVERYTHING]
     return _panels(rows, lambda part: _curve(part, look), look), table
 

@@ -5,6 +5,7 @@ import json
 import stat
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -126,6 +127,7 @@ def load_directory(directory: Path, name: str, steps: int = 0) -> Denoiser | Gen
     return load_native(_read(directory / CONFIG), _read(directory / WEIGHTS), name, steps)
 
 
+@lru_cache(maxsize=1)  # a run asks for its tasks first and decodes with it afterwards
 def load_built_in(model: str, name: str, steps: int = 0) -> Denoiser | Generator:
     """A model whose weights the package ships: `tiny`, under its canonical name."""
     folder = files("parallelbench.models.native") / "data" / model
