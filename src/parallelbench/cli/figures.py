@@ -1,5 +1,6 @@
 """`pb figures`: the figures of a paper from run directories, as SVG, PNG and CSV."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,6 +19,9 @@ def figures(
     ] = None,
     profile: Annotated[str | None, typer.Option(metavar="NAME", help="Only lanes of this profile.")] = None,
     seed: Annotated[int | None, typer.Option(help="Only lanes of this seed.", **WHOLE)] = None,
+    against: Annotated[
+        str, typer.Option(metavar="NAME", help="What speed counts: nfe, forwards, or rows, canvases in them.")
+    ] = "nfe",
     json: Json = False,
 ) -> None:
     """Draw curves, task map, oracle, decoding orders and failures; each also as the table it is drawn from.
@@ -25,10 +29,11 @@ def figures(
     Example: pb figures runs/quick --style paper -o figures
     """
     with faults_told():
-        from parallelbench.report.charts import FIGURES, LOOKS
+        from parallelbench.report.charts import FIGURES, LOOKS, SPEED
         from parallelbench.report.figures import require_figures
 
-        look = lookup(LOOKS, style, "style")
+        lookup(SPEED, against, "cost")
+        look = replace(lookup(LOOKS, style, "style"), against=against)
         names = list(dict.fromkeys(only or FIGURES))
         for name in names:
             lookup(FIGURES, name, "figure")
