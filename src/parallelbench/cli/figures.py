@@ -1,5 +1,6 @@
 """`pb figures`: the figures of a paper from run directories, as SVG, PNG and CSV."""
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -23,6 +24,9 @@ def figures(
     ] = None,
     profile: Annotated[str | None, typer.Option(metavar="NAME", help="Only lanes of this profile.")] = None,
     seed: Annotated[int | None, typer.Option(help="Only lanes of this seed.", **WHOLE)] = None,
+    against: Annotated[
+        str, typer.Option(metavar="NAME", help="What speed counts: nfe, forwards, or rows, canvases in them.")
+    ] = "nfe",
     json: Json = False,
 ) -> None:
     """Draw curves, task map, oracle, decoding orders and failures; each also as the table it is drawn from.
@@ -30,11 +34,14 @@ def figures(
     Example: pb figures runs/quick --style paper -o figures
     """
     with faults_told():
-        from parallelbench.report.charts import FIGURES, LOOKS, curves_figure
+        from parallelbench.report.charts import FIGURES, LOOKS, SPEED, curves_figure
         from parallelbench.report.figures import require_figures
         from parallelbench.report.overlay import published_table
 
-        look = lookup(LOOKS, style, "style")
+        lookup(SPEED, against, "cost")
+        if curves and against != "nfe":
+            raise UsageError("Published curves count forwards only; leave out --curves or --against.")
+        look = replace(lookup(LOOKS, style, "style"), against=against)
         names = list(dict.fromkeys(only or FIGURES))
         for name in names:
             lookup(FIGURES, name, "figure")

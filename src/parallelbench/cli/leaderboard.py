@@ -124,4 +124,5 @@ def _print_scores(entries: list[dict[str, object]]) -> None:
         from parallelbench.report.tables import score_table
 
         for entry in entries:
-            stdout().print(score_table(entry["points"], title=f"{entry['model']}, {entry['method']}"))  # type: ignore[arg-type]
+            title, against = f"{entry['model']}, {entry['method']}", str(entry["against"])
+            stdout().print(score_table(entry["points"], title, against=against))  # type: ignore[arg-type]
