@@ -105,19 +105,19 @@ EXPERIMENTS: Mapping[str, Experiment] = {
             rows.by_steps, ("steps", "score, percent"), samples=50, models=("tiny", *UNIFORM), log_x=True,
         ),
         Experiment(
-            "table5", "Waiting line with 15 people at two tokens a step",
+            "table5", "Waiting line with 15 people: one and two tokens a step",
             "diffusion models fall behind autoregressive ones of their size on random operations",
             tuple(f"waiting_line/{name}@n=15" for name in ("copy", "reverse", "sort", "shuffle", "insert_index",
                   "insert_random", "remove_index", "remove_random", "replace_index", "replace_random")),
             TWO, rows.by_task, ("", "score, percent"), samples=50, models=("ideal",),
         ),
         Experiment(
-            "table6", "Text writing at two tokens a step", "diffusion models lose grammar in parallel",
+            "table6", "Text writing: one and two tokens a step", "diffusion models lose grammar in parallel",
             ("text", "words_to_sentence"), TWO, rows.by_task, ("", "score, percent"),
             samples=50, models=("ideal",),
         ),
         Experiment(
-            "table7", "Puzzles at two tokens a step", "Sudoku can be filled in parallel, a Latin square cannot",
+            "table7", "Puzzles: one and two tokens a step", "Sudoku can be filled in parallel, a Latin square cannot",
             ("puzzle",), TWO, rows.by_task, ("", "score, percent"), models=("ideal", "tiny", "tiny-ar"),
         ),
     )

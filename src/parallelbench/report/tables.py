@@ -150,31 +150,32 @@ MANY = 8
 
 
 def experiment_table(rows: Sequence[Entry], axes: tuple[str, str]) -> str:
-    """The marks of an experiment as a Markdown table: a line a series, a column a value of x.
+    """The marks of an experiment in Markdown: a line a series and a column an x; names go down, means line by line.
 
     Args:
         rows: With panel, series, x, y, and perhaps low and high.
         axes: Titles of x and y.
     """
     values = list(dict.fromkeys(row["x"] for row in rows))
-    if all(isinstance(value, int | float) for value in values):
-        values.sort()
+    named = any(isinstance(value, str) for value in values)
     lines = list(dict.fromkeys((row["panel"], row["series"]) for row in rows))
-    if len(values) > MANY or all(row.get("low") is None for row in rows):
-        cells = [["", "", axes[0] or "x", axes[1]]]
+    at = {(row["panel"], row["series"], row["x"]): _range(row) for row in rows}
+    if named:
+        cells = [[axes[1], *(series for _, series in lines)]]
+        cells += [[value, *(at.get((*line, value), NONE) for line in lines)] for value in values]
+    elif len(values) > MANY or all(row.get("low") is None for row in rows):
+        cells = [["", "", *axes]]
         cells += [[row["panel"], row["series"], _value(row["x"]), _range(row)] for row in rows]
     else:
-        at = {(row["panel"], row["series"], row["x"]): _range(row) for row in rows}
-        cells = [["", f"{axes[1]}; {axes[0]}:" if axes[0] else axes[1], *map(_value, values)]]
+        values.sort()
+        cells = [["", f"{axes[1]}; {axes[0]}:", *map(_value, values)]]
         cells += [[*line, *(at.get((*line, value), NONE) for value in values)] for line in lines]
-    if not any(row[0] for row in cells):
-        cells = [row[1:] for row in cells]
     cells.insert(1, ["---"] * len(cells[0]))
     return "\n".join("| " + " | ".join(plain(str(cell)).replace("|", "\\|") for cell in row) + " |" for row in cells)
 
 
-def _value(value: str | float | None) -> str:
-    return value if isinstance(value, str) else NONE if value is None else f"{value:.4g}"
+def _value(value: float | None) -> str:
+    return NONE if value is None else f"{value:.4g}"
 
 
 def _range(row: Entry) -> str:
