@@ -3,7 +3,10 @@
 import pandas as pd
 from hypothesis import strategies as st
 
-KINDS = {"confidence": "static", "threshold": "adaptive", "remask": "revising"}
+KINDS = {
+    "confidence": "static", "threshold": "adaptive", "remask": "revising", "ancestral": "static",
+    "autoregressive": "static",
+}  # fmt: skip
 
 
 def lane(task: str, setting: str, sample: int, score: float | None, **changes: object) -> dict[str, object]:

@@ -37,9 +37,36 @@ def test_lengths_and_blocks_and_steps():
     rows = experiments.by_block(frame(*both("w/s", "confidence:k=2,block=8", 1), *both("w/s", "confidence:k=2", 0)))
     assert sorted((row["x"], row["y"]) for row in rows) == [(8.0, 100.0), (32.0, 0.0)]
     (row,) = experiments.by_steps(frame(*both("w/s", "confidence:k=4", 1, nfe=8, model="m:steps=8")))
+    assert (row["series"], row["x"], row["panel"]) == ("m:steps=8, confidence", 8.0, "s")
+    (row,) = experiments.by_steps(frame(*both("w/s", "ancestral:steps=8", 1, nfe=8, model="m:steps=8")))
     assert (row["series"], row["x"], row["panel"]) == ("m", 8.0, "s")
     (row,) = experiments.by_task(frame(*both("w/s", "confidence:k=4", 1)))
     assert (row["x"], row["series"], row["panel"]) == ("s", "m, confidence:k=4", "")
+
+
+def test_models_that_decode_by_themselves_have_a_place_beside_the_others():
+    lanes = frame(
+        *both("w/s@n=4", "confidence:k=4", 1, nfe=8),
+        *both("w/s@n=4", "ancestral:steps=8", 1, nfe=8, model="u:steps=8"),
+        *both("w/s@n=4", "autoregressive", 1, nfe=20, max_tokens=20, model="ar"),
+    )
+    assert [row["series"] for row in experiments.by_length(lanes)] == ["ar", "m, confidence:k=4", "u:steps=8"]
+    assert {(row["panel"], row["x"]) for row in experiments.by_k(lanes)} == {("ar", 1.0), ("m", 4.0), ("u", 4.0)}
+
+
+def test_a_cache_is_a_line_of_its_own():
+    lanes = frame(*both("w/s", "confidence:k=2,block=8", 1), *both("w/s", "confidence:k=2,block=8,cache=prefix", 0))
+    rows = experiments.by_cache(lanes)
+    assert [(row["series"], row["x"], row["y"]) for row in rows] == [
+        ("m, no cache", 2.0, 100.0),
+        ("m, prefix cache", 2.0, 0.0),
+    ]
+
+
+def test_only_the_three_word_tasks_keep_their_category():
+    rows = experiments.by_task(frame(*both("text/paraphrasing", "confidence:k=2", 1),
+                                     *both("words_to_sentence/easy", "confidence:k=2", 1)))  # fmt: skip
+    assert [row["x"] for row in rows] == ["paraphrasing", "words_to_sentence/easy"]
 
 
 def test_the_task_map_is_the_papers_formula():
@@ -49,7 +76,7 @@ def test_the_task_map_is_the_papers_formula():
         *both("w/never", "confidence:k=1", 0),
     )  # fmt: skip
     never, found = experiments.task_map(lanes)
-    assert found["series"] == "w/s"
+    assert found["series"] == "s"
     assert found["x"] == pytest.approx((1 * 100 + 4 * 50) / 150)
     assert found["y"] == pytest.approx(50 / 30)  # from 100 at 2 to 50 at 32
     assert never["x"] is None and never["y"] is None

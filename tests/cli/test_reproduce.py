@@ -1,4 +1,5 @@
 import csv
+import dataclasses
 import importlib.util
 import json
 
@@ -16,21 +17,47 @@ def test_an_experiment_leaves_a_table_and_a_figure(pb, tmp_path):
     done = pb("reproduce", "table7", "--model", "ideal", "--samples", 2, "--json")
     assert done.code == 0, done.raw_err
     told = json.loads(done.out)
-    assert [row["x"] for row in told["rows"]] == ["latin_square", "sudoku"]
+    assert [(row["series"], row["x"]) for row in told["rows"]] == [
+        (f"ideal, confidence:k={k}", task) for k in (1, 2) for task in ("latin_square", "sudoku")
+    ]
     assert "models:ideal@" in told["signature"]
     folder = tmp_path / "runs/reproduce/table7"
     with (folder / "table7.csv").open() as stream:
         assert [row["y"] for row in csv.DictReader(stream)] == [str(row["y"]) for row in told["rows"]]
     assert (folder / "table7.png").stat().st_size > 1000 and "<svg" in (folder / "table7.svg").read_text()
     again = pb("reproduce", "table7", "--model", "ideal", "--samples", 2)
-    assert "The paper: Sudoku can be filled in parallel" in again.err and again.out == ""
+    assert "The paper: Sudoku can be filled in parallel" in again.err
+    head, rule, first, *_ = again.out.splitlines()
+    assert head == "| score, percent | ideal, confidence:k=1 | ideal, confidence:k=2 |"
+    assert rule == "| --- | --- | --- |" and first.startswith("| latin_square | 100 (")
+
+
+@pytest.mark.parametrize("name", ["fig8", "fig13", "fig20"])
+def test_learned_models_reproduce_by_default_what_the_ideal_one_cannot(pb, monkeypatch, name):
+    short = dataclasses.replace(EXPERIMENTS[name], tasks=("waiting_line/reverse",), samples=2)
+    monkeypatch.setitem(EXPERIMENTS, name, short)
+    done = pb("reproduce", name, "--json")
+    assert done.code == 0, done.raw_err
+    told = json.loads(done.out)
+    assert {row["series"].partition(",")[0] for row in told["rows"]} >= {"reverse" if name == "fig8" else "tiny"}
+    assert {row["n"] for row in told["rows"]} == {2}
+
+
+def test_a_map_names_its_dots_and_a_closed_form_its_formulas(pb, tmp_path):
+    done = pb("reproduce", "fig6", "--model", "ideal", "--samples", 1)
+    assert done.code == 0, done.raw_err
+    drawn = (tmp_path / "runs/reproduce/fig6/fig6.svg").read_text()
+    assert all(name in drawn for name in (">latin square<", ">shuffle<", ">parallelizability<"))
+    assert "| ideal | latin_square |" in done.out
+    done = pb("reproduce", "fig2", "--samples", 2)
+    assert "closed-form values lie inside" in done.out and (tmp_path / "runs/reproduce/fig2/fig2.csv").exists()
 
 
 @pytest.mark.parametrize(
     ("words", "told"),
     [
         (("fig33",), "Unknown experiment 'fig33'. Did you mean 'fig3'?"),
-        (("fig13",), "prefix caches need a checkpoint"),
+        (("fig13", "--model", "ideal"), "prefix_cache"),
         (("fig8", "--model", "tinny"), "Did you mean 'tiny'?"),
     ],
 )

@@ -71,6 +71,37 @@ def test_sums_over_subsets_equal_sums_over_orders(items, shown, pick, filler, ex
     assert distribution.tokens.tolist() == sorted({t for row in rows for t in row})
 
 
+@given(ITEMS, st.lists(SHOWN, min_size=2, max_size=4), st.integers(0, 119))
+def test_sums_that_are_remembered_are_those_of_the_region_asked_about(items, shown, pick):
+    """One distribution, asked about region after region, says what a new one says to each."""
+    frame = Frame((1, 2), tuple(items), (3,), (4,), filler=0)
+    length = len(frame.row(range(len(items)), 0)) + 2
+    every = list(permutations(range(len(items))))
+    truth = frame.row(every[pick % len(every)], length)
+    says = {"hidden": lambda token: HIDDEN, "true": lambda token: token, "false": lambda token: 12}
+    old = OrderingDistribution(frame, length)
+    for one in shown:
+        region = np.array([says[how](token) for how, token in zip(one, truth, strict=False)])
+        found, fresh = (d.conditionals(region, np.arange(length)) for d in (old, OrderingDistribution(frame, length)))
+        assert as_dict(found) == as_dict(fresh) and found.distance == fresh.distance
+
+
+def test_tokens_that_tell_nothing_of_the_order_cost_no_new_sums(monkeypatch):
+    frame = Frame((1,), tuple((10 + i, 30 + i) for i in range(5)), (3,), (4,), 0)
+    distribution, region, sums = OrderingDistribution(frame, 24), np.full(24, HIDDEN), []
+    compute = distribution._transitions
+    monkeypatch.setattr(distribution, "_transitions", lambda *parts: sums.append(1) or compute(*parts))
+    row = np.array(frame.row(range(5), 24))
+    hidden = distribution.conditionals(region, np.arange(24))
+    for place in (0, 15, 16, 23):  # opening, closing, filler
+        region[place] = row[place]
+        assert as_dict(distribution.conditionals(region, np.arange(24))) == as_dict(hidden)
+    assert len(sums) == 1
+    region[1] = 11
+    assert as_dict(distribution.conditionals(region, np.array([2]))) == {(2, 31): 1.0}
+    assert len(sums) == 2
+
+
 def test_sixteen_items_are_exact():
     """16! - 1 orders: the first item is anyone, the given one a little less likely."""
     frame = Frame((1,), tuple((10 + i,) for i in range(MAX_ITEMS)), (3,), (4,), 0)

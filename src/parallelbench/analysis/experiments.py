@@ -16,8 +16,8 @@ Rows = Callable[[pd.DataFrame], list[Row]]
 
 
 def parameter(setting: str, name: str) -> float | None:
-    """A number that a setting string holds, e.g. k of `confidence:k=4,block=8`."""
-    found = re.search(rf"[:,]{name}=([0-9.]+)", setting)
+    """A number that a setting or a task's name holds, e.g. k of `confidence:k=4,block=8`, n of `copy@n=15`."""
+    found = re.search(rf"[:,@]{name}=([0-9.]+)", setting)
     return float(found.group(1)) if found else None
 
 
@@ -34,6 +34,18 @@ def _row(point: Row, panel: str, series: str, x: Any) -> Row:
     return row | {"low": low, "high": high, "n": point["n"]}
 
 
+def _short(task: str) -> str:
+    """A task's name without its category, where that says nothing more."""
+    category, _, name = task.partition("/")
+    return task if category == "words_to_sentence" else name.partition("@")[0]
+
+
+def _decoder(point: Row) -> str:
+    """The model, and how it was decoded unless it decodes by itself."""
+    alone = parameter(point["setting"], "k") is None
+    return point["model"] if alone else f"{point['model']}, {point['setting']}"
+
+
 def mean_curves(frame: pd.DataFrame) -> list[Row]:
     """Score against tokens per step, both means over tasks, a line a method (Figure 3)."""
     return [
@@ -44,13 +56,8 @@ def mean_curves(frame: pd.DataFrame) -> list[Row]:
 
 
 def by_length(frame: pd.DataFrame) -> list[Row]:
-    """Score against list length, a line a model, a panel a task (Figure 4)."""
-    rows = []
-    for point in _points(frame):
-        name, _, n = point["task"].partition("@n=")
-        series = point["model"] if point["setting"] == "autoregressive" else f"{point['model']}, {point['setting']}"
-        rows.append(_row(point, name.split("/")[-1], series, int(n)))
-    return rows
+    """Score against list length, a line a model and setting, a panel a task (Figure 4)."""
+    return [_row(p, _short(p["task"]), _decoder(p), int(parameter(p["task"], "n") or 0)) for p in _points(frame)]
 
 
 def by_block(frame: pd.DataFrame) -> list[Row]:
@@ -58,32 +65,47 @@ def by_block(frame: pd.DataFrame) -> list[Row]:
     rows = []
     for point in _points(frame):
         block = parameter(point["setting"], "block")
-        rows.append(_row(point, point["task"].split("/")[-1], point["model"], 32.0 if block is None else block))
+        rows.append(_row(point, _short(point["task"]), point["model"], 32.0 if block is None else block))
     return rows
 
 
 def by_k(frame: pd.DataFrame) -> list[Row]:
-    """Score against tokens a step, a line a task, a panel a model (Figure 8)."""
-    return [
-        _row(point, point["model"], point["task"].split("/")[-1], parameter(point["setting"], "k"))
-        for point in _points(frame)
-    ]
+    """Score against tokens a step, a line a task, a panel a model (Figure 8).
+
+    An autoregressive model stands at one token a step, one of uniform diffusion at tokens over steps.
+    """
+    rows = []
+    for point in _points(frame):
+        model, k = point["model"], parameter(point["setting"], "k")
+        if k is None:
+            model, k = model.partition(":")[0], point["tps"]
+        rows.append(_row(point, model, _short(point["task"]), k))
+    return rows
 
 
 def by_task(frame: pd.DataFrame) -> list[Row]:
     """Score of every task, a series a model and setting (Tables 5 to 7)."""
-    return [
-        _row(point, "", f"{point['model']}, {point['setting']}", point["task"].split("/")[-1])
-        for point in _points(frame)
-    ]
+    return [_row(point, "", _decoder(point), _short(point["task"])) for point in _points(frame)]
+
+
+def by_cache(frame: pd.DataFrame) -> list[Row]:
+    """Score against tokens a step, a line a model with a kind of cache, a panel a task (Figure 13)."""
+    rows = []
+    for point in _points(frame):
+        cache = point["setting"].partition("cache=")[2].partition(",")[0]
+        series = f"{point['model']}, {cache + ' cache' if cache else 'no cache'}"
+        rows.append(_row(point, _short(point["task"]), series, parameter(point["setting"], "k")))
+    return rows
 
 
 def by_steps(frame: pd.DataFrame) -> list[Row]:
-    """Score against forwards a sample, a line a model, a panel a task (Figure 20)."""
+    """Score against forwards a sample, a line a model and method, a panel a task (Figure 20)."""
     rows = []
     for point in _points(frame):
-        model = point["model"].partition(":")[0]
-        rows.append(_row({**point, "model": model}, point["task"].split("/")[-1], model, point["nfe"]))
+        series = f"{point['model']}, {point['method']}"
+        if parameter(point["setting"], "k") is None:
+            series = point["model"].partition(":")[0]
+        rows.append(_row(point, _short(point["task"]), series, point["nfe"]))
     return rows
 
 
@@ -108,7 +130,7 @@ def task_map(frame: pd.DataFrame) -> list[Row]:
             if len(blocks) > 1:
                 lengths, scores = np.array(blocks).T
                 ys.append(-float(np.polyfit(lengths, scores, 1)[0]))
-        rows.append({"model": model, "panel": model, "series": task, "x": _mean(xs), "y": _mean(ys)})
+        rows.append({"model": model, "panel": model, "series": _short(task), "x": _mean(xs), "y": _mean(ys)})
     return rows
 
 

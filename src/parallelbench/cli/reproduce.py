@@ -6,21 +6,17 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.text import Text
 
-from parallelbench.cli.output import WHOLE, Json, faults_told, note, print_json, progress_bar
-from parallelbench.errors import RunError, UsageError, lookup
+from parallelbench.cli.output import WHOLE, Json, faults_told, note, print_json, progress_bar, stdout
+from parallelbench.errors import RunError, lookup
 
 COLUMNS = ("model", "panel", "series", "x", "y", "low", "high", "n")
 THEORY = "fig2"
-ABSENT = {
-    "fig13": "prefix caches need a checkpoint: pb run --model DIR --method confidence:k=2,cache=prefix, and without.",
-    "fig20": "absorbing and uniform noise need two models: pb train --process masked, and --process uniform.",
-}
-"""Experiments without a model in the package."""
 
 
 def reproduce(
-    name: Annotated[str, typer.Argument(help="fig2 ... fig8, table5, table6 or table7.")],
+    name: Annotated[str, typer.Argument(help="fig2 ... fig8, fig13, fig20, table5, table6 or table7.")],
     model: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="Repeatable. Default: the built-in models.")
     ] = None,
@@ -44,6 +40,7 @@ def reproduce(
         if json:
             print_json(told)
             return
+        stdout().print(Text(told["text"]), soft_wrap=True)
         note(f"{name}: {told['title']}. The paper: {told['finding']}.")
         note(f"saved: {', '.join(told['files'])}")
 
@@ -56,38 +53,41 @@ def _theory(model: list[str] | None, samples: int | None, seed: int, folder: Pat
         points = validation(chosen, samples or 100, 12, seed, lambda done, of, what: show(done, of, what))
     title, finding = "Closed forms of list operations", "measured accuracies lie on the formulas"
     return {
-        "name": THEORY, "title": title, "finding": finding, "told": summary(points, chosen)["text"], "rows": points,
-        "files": [str(file) for file in save(points, folder, chosen)],
+        "name": THEORY, "title": title, "finding": finding, "text": summary(points, chosen)["text"], "rows": points,
+        "files": [str(file) for file in save(points, folder, chosen, THEORY)],
     }  # fmt: skip
 
 
 def _decoded(name: str, model: list[str] | None, samples: int | None, seed: int, folder: Path) -> dict[str, Any]:
     from parallelbench.cli.reproduce_plans import EXPERIMENTS
-    from parallelbench.report.figures import experiment_figure, save_figure
+    from parallelbench.models.registry import MODELS
+    from parallelbench.report.figures import experiment_figure, map_figure, save_figure
+    from parallelbench.report.tables import experiment_table
     from parallelbench.runs.execute import run
     from parallelbench.runs.plan import RunSettings
     from parallelbench.runs.store import read_frames
 
-    if name in ABSENT:
-        raise UsageError(f"{name}: {ABSENT[name]}")
     plan = lookup(EXPERIMENTS, name, "experiment")
+    held = [one for one in plan.models if one.partition(":")[0] in MODELS]
     settings = RunSettings(
-        models=tuple(model or plan.models), tasks=plan.tasks, methods=plan.methods, seed=seed,
-        samples=samples or plan.samples,
-    )  # fmt: skip
+        models=tuple(model or held), tasks=plan.tasks, methods=plan.methods, seed=seed, samples=samples or plan.samples
+    )
     with progress_bar("decoding") as show:
         result = run(settings, folder, listen=lambda p: show(p.done, p.total, p.model))
     frame = read_frames([folder])
     rows = plan.rows(frame[frame["lane_id"].isin(result.lanes)])
     files = [_table(rows, folder / f"{name}.csv")]
-    figure = experiment_figure(rows, plan.title, plan.axes, plan.log_x, plan.lines)
+    if plan.is_map:
+        figure = map_figure(rows, plan.title, plan.axes)
+    else:
+        figure = experiment_figure(rows, plan.title, plan.axes, plan.log_x)
     files += save_figure(figure, folder / name)
     note(f"signature: {result.signature}")
     if result.failed:
         raise RunError(f"{result.failed} lanes ended in an error; the first: {result.error}")
     return {
         "name": name, "title": plan.title, "finding": plan.finding, "rows": rows, "files": [str(f) for f in files],
-        "signature": result.signature,
+        "signature": result.signature, "text": experiment_table(rows, plan.axes),
     }  # fmt: skip
 
 

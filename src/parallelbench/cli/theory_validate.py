@@ -113,22 +113,22 @@ def summary(points: Sequence[dict[str, Any]], model: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def save(points: Sequence[dict[str, Any]], folder: Path, model: str) -> list[Path]:
-    """Write validate.csv, validate.svg and validate.png.
+def save(points: Sequence[dict[str, Any]], folder: Path, model: str, name: str = "validate") -> list[Path]:
+    """Write a table and a figure: NAME.csv, NAME.svg and NAME.png.
 
     Raises:
         RunError: the folder cannot be written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        table = folder / "validate.csv"
+        table = folder / f"{name}.csv"
         with table.open("w", newline="", encoding="utf-8") as stream:
             writer = csv.DictWriter(stream, FIELDS)
             writer.writeheader()
             writer.writerows(points)
         return [
             table,
-            *save_figure(validation_figure(points, f"{model}: measured and closed form"), folder / "validate"),
+            *save_figure(validation_figure(points, f"{model}: measured and closed form"), folder / name),
         ]
     except OSError as error:
         raise RunError(f"Cannot write to {folder}: {error.strerror}.") from error

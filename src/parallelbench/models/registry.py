@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from types import MappingProxyType
 
 from parallelbench.errors import UsageError, lookup
 from parallelbench.models.base import Denoiser, DenoiserSpec, Tokenizer
@@ -11,7 +12,8 @@ from parallelbench.models.generators.api import PROVIDERS, load_api
 from parallelbench.models.generators.base import Generator
 from parallelbench.models.generators.causal import load_smollm2
 from parallelbench.models.ideal import NOISE, IdealDenoiser, Special
-from parallelbench.models.native.files import load_built_in
+from parallelbench.models.native.files import is_built_in, load_built_in
+from parallelbench.models.native.samplers import STEPS
 from parallelbench.models.words import EOS, MASK, PAD, WordTokenizer
 from parallelbench.settings import Value, format_setting, parse_setting
 from parallelbench.tasks.base import Sample, Task
@@ -65,6 +67,30 @@ def _load_ideal(name: str, parameters: Mapping[str, Value], problems: Problems) 
     )
 
 
+def _learned(name: str, process: str, parameters: Mapping[str, Value] = MappingProxyType({})) -> ModelEntry:
+    def load(canonical: str, given: Mapping[str, Value], problems: Problems) -> Denoiser | Generator:
+        steps = given.get("steps", 0)
+        if isinstance(steps, bool) or not isinstance(steps, int) or ("steps" in given and steps < 1):
+            raise UsageError(f"{name}: steps={steps} is not allowed; steps is a whole number of at least 1.")
+        return load_built_in(name, canonical, steps)
+
+    summary = f"a small learned {process} for the list tasks and puzzles (docs/tiny.md)"
+    return ModelEntry(name, summary, parameters, load)
+
+
+LEARNED = (
+    _learned("tiny", "masked diffusion model"),
+    _learned("tiny-uniform", "uniform diffusion model", {"steps": STEPS}),
+    _learned("tiny-ar", "autoregressive model"),
+)
+"""Trained for the package, all in the same way."""
+
+
+def shipped() -> list[ModelEntry]:
+    """Those of `LEARNED` whose weights are in the package."""
+    return [entry for entry in LEARNED if is_built_in(entry.name)]
+
+
 MODELS: Mapping[str, ModelEntry] = {
     entry.name: entry
     for entry in (
@@ -74,12 +100,7 @@ MODELS: Mapping[str, ModelEntry] = {
             {"noise": NOISE},
             _load_ideal,
         ),
-        ModelEntry(
-            "tiny",
-            "a learned masked diffusion model of 0.9M weights for the list tasks and puzzles (docs/tiny.md)",
-            {},
-            lambda name, parameters, problems: load_built_in("tiny", name),
-        ),
+        *shipped(),
         ModelEntry(
             CHECKPOINT,
             "a checkpoint: a directory, or a hub id with an optional revision; see `pb models families`",

@@ -147,6 +147,48 @@ def score_table(points: Sequence[Entry], title: str = "", width: int = 100, agai
 _LABEL = 12
 
 
+MANY = 8
+"""Values of x beyond which an experiment's table has a line a mark, as it has for means over tasks."""
+
+
+def experiment_table(rows: Sequence[Entry], axes: tuple[str, str]) -> str:
+    """The marks of an experiment in Markdown: a line a series and a column an x; names go down, means line by line.
+
+    Args:
+        rows: With panel, series, x, y, and perhaps low and high.
+        axes: Titles of x and y.
+    """
+    values = list(dict.fromkeys(row["x"] for row in rows))
+    named = any(isinstance(value, str) for value in values)
+    lines = list(dict.fromkeys((row["panel"], row["series"]) for row in rows))
+    at = {(row["panel"], row["series"], row["x"]): _range(row) for row in rows}
+    if named:
+        cells = [[axes[1], *(series for _, series in lines)]]
+        cells += [[value, *(at.get((*line, value), NONE) for line in lines)] for value in values]
+    elif len(values) > MANY or all(row.get("low") is None for row in rows):
+        cells = [["", "", *axes]]
+        cells += [[row["panel"], row["series"], _value(row["x"]), _range(row)] for row in rows]
+    else:
+        values.sort()
+        cells = [["", f"{axes[1]}; {axes[0]}:", *map(_value, values)]]
+        cells += [[*line, *(at.get((*line, value), NONE) for value in values)] for line in lines]
+    cells.insert(1, ["---"] * len(cells[0]))
+    return "\n".join("| " + " | ".join(plain(str(cell)).replace("|", "\\|") for cell in row) + " |" for row in cells)
+
+
+def _value(value: float | None) -> str:
+    return NONE if value is None else f"{value:.4g}"
+
+
+def _range(row: Entry) -> str:
+    """A percentage with its interval, e.g. `37 (28-47)`."""
+    if row["y"] is None:
+        return NONE
+    if row.get("low") is None:
+        return f"{round(row['y'], 2) + 0:g}"
+    return f"{row['y']:.0f} ({row['low']:.0f}-{row['high']:.0f})"
+
+
 def _cell_width(labels: Iterable[str]) -> int:
     longest = max((len(line) for label in labels for line in plain(label, "\n").split("\n")), default=0)
     return min(_LABEL, max(6, longest))

@@ -68,6 +68,9 @@ class OrderingDistribution:
         for i in range(n):
             offset[np.arange(1 << n) >> i & 1 == 1] += steps[i]
         self._offset = offset
+        few = np.array([int(s).bit_count() for s in range(1 << n)]) < n - 1
+        self._starts = np.unique(offset[few]), np.unique(offset[(1 << n) - 1 - (1 << np.arange(n))])
+        self._last: tuple[bytes, tuple[Floats, int, float]] = b"", (np.empty(0), 0, 0.0)
         template = np.full(length, frame.filler)
         template[: len(frame.opening)] = frame.opening
         end = len(frame.row(range(n), 0))
@@ -78,15 +81,21 @@ class OrderingDistribution:
 
     def conditionals(self, region: Ints, positions: Ints) -> Conditionals:
         """See `Distribution.conditionals`."""
-        cost = self._costs(region)
-        forward, backward = self._forward(cost), self._backward(cost)
-        mass, best, total = self._transitions(cost, forward, backward)
+        mass, best, total = self._sums(self._costs(region))
         fixed_misses = ((region != self._template) & (region != HIDDEN))[self._fixed].sum()
         position, token, weight = self._entries(mass)
         keys, inverse = np.unique(np.stack([position, token]), axis=1, return_inverse=True)
         summed = np.bincount(inverse.reshape(-1), weights=weight) / total
         asked = np.isin(keys[0], positions)
         return Conditionals(keys[0][asked], keys[1][asked], summed[asked], int(best + fixed_misses))
+
+    def _sums(self, cost: Ints) -> tuple[Floats, int, float]:
+        """`_transitions`, remembered: a token that no order places elsewhere changes none of them when it is shown."""
+        inside, last = self._starts
+        key = cost[0, inside].tobytes() + cost[1, last].tobytes()
+        if key != self._last[0]:
+            self._last = key, self._transitions(cost, self._forward(cost), self._backward(cost))
+        return self._last[1]
 
     def _written(self, item: int, last: bool) -> tuple[int, ...]:
         return self.frame.items[item] + (() if last else self.frame.separator)

@@ -25,6 +25,7 @@ from parallelbench.models.words import PhraseTokenizer
 
 ARCHITECTURE = "ParallelBenchAnswerNetwork"
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
+BUILT_IN = files("parallelbench.models.native") / "data"
 LIMIT = 1 << 30
 """Bytes of a file that is read at all: these networks are small."""
 
@@ -127,10 +128,15 @@ def load_directory(directory: Path, name: str, steps: int = 0) -> Denoiser | Gen
     return load_native(_read(directory / CONFIG), _read(directory / WEIGHTS), name, steps)
 
 
+def is_built_in(model: str) -> bool:
+    """Whether the package ships this model's weights."""
+    return (BUILT_IN / model / WEIGHTS).is_file()
+
+
 @lru_cache(maxsize=1)  # a run asks for its tasks first and decodes with it afterwards
 def load_built_in(model: str, name: str, steps: int = 0) -> Denoiser | Generator:
-    """A model whose weights the package ships: `tiny`, under its canonical name."""
-    folder = files("parallelbench.models.native") / "data" / model
+    """A model whose weights the package ships, such as `tiny`, under its canonical name; see `load_native`."""
+    folder = BUILT_IN / model
     return load_native((folder / CONFIG).read_bytes(), (folder / WEIGHTS).read_bytes(), name, steps)
 
 
