@@ -58,7 +58,8 @@ class NativeDenoiser:
         """Logits of the positions in `rows`; behind the answer's window every position is the end of the text."""
         begins = _begins(canvas)
         prompt, present = self._prompts(canvas, attention_mask, begins)
-        window = min(self.network.size.answer, int(canvas.shape[1] - begins.min()))
+        # The full window whatever the canvas, or an answer would depend on the longer ones of its batch.
+        window = self.network.size.answer
         place = begins[:, None] + torch.arange(window)
         inside = place < canvas.shape[1]
         answer = torch.where(inside, canvas.gather(1, place.clamp_max(canvas.shape[1] - 1)), EOS)

@@ -13,6 +13,8 @@ POSITION_SHARE = 4
 """One channel in so many starts out for positions, the others for tokens."""
 MATCHING_LAYERS = 2
 """Layers, from the first, in which half of the heads start out looking for their own token elsewhere."""
+WAVES = (0.5, 1, 2, 4, 8, 16)
+"""Half-turns over the alphabet of the waves that tell a token's place in it; they take at most every eighth channel."""
 
 
 @dataclass(frozen=True)
@@ -175,7 +177,7 @@ def initialise(network: AnswerNetwork, generator: torch.Generator, rank: Float[T
         block.o.weight.mul_((2 * size.layers) ** -0.5)
         block.down.weight.mul_((2 * size.layers) ** -0.5)
     network.token.weight.normal_(0, 0.5, generator=generator)[:, tokens:] = 0
-    waves = torch.tensor([0.5, 1, 2, 4, 8, 16]) * torch.pi
+    waves = torch.tensor(WAVES[: tokens // 16]) * torch.pi
     angle = rank[:, None] * waves
     network.token.weight[:, tokens - 2 * len(waves) : tokens] = torch.cat([angle.sin(), angle.cos()], dim=-1)
     for table in (network.from_start, network.from_end, network.in_answer):
