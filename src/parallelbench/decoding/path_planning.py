@@ -48,12 +48,16 @@ def _parts(steps: int | None, eta: float, kappa: str) -> Method:
     kept = plan(steps, eta, kappa)
 
     def rule(proposal: Proposal, score: Tensor, memory: Memory) -> tuple[Tensor, Memory]:
-        return proposal.masked & kept(proposal), memory
+        keep = kept(proposal)
+        return proposal.masked & keep, {**memory, "keep": keep}
 
     def revise(proposal: Proposal, commit: Tensor, memory: Memory) -> tuple[Tensor, Memory]:
-        return proposal.inside & ~kept(proposal), memory
+        return proposal.inside & ~memory["keep"], memory
 
-    return parts(confidence, rule, revise=revise, rows="block")
+    def start(length: int, columns: int) -> Memory:
+        return {"keep": torch.ones(length, dtype=torch.bool)}
+
+    return parts(confidence, rule, revise=revise, start=start, rows="block")
 
 
 def _upstream(steps: int | None, eta: float, kappa: str) -> Method:
