@@ -1,8 +1,9 @@
 """What each method costs beside the model: its own work a step as a share of the bare forward.
 
 The same lanes are decoded once with every method's score and rule under a clock; the bare forward is what the loop
-spends inside the model in the same run. `python benchmarks/methods.py [--json]`. With `--attention 2` it times the
-attention maps of the last 2 layers beside the fused forward of a random Llama instead (needs the extra [models]).
+spends inside the model in the same run, forwards that a rule asks for included. `python benchmarks/methods.py
+[--json]`. With `--attention 2` it times the attention maps of the last 2 layers beside the fused forward of a random
+Llama instead (needs the extra [models]).
 """
 
 import argparse
@@ -47,34 +48,59 @@ class Share:
 
 
 class Clock:
-    """Seconds spent in the functions it has wrapped."""
+    """Seconds spent in the functions it has wrapped, without those that the model took inside them.
 
-    def __init__(self) -> None:
-        self.seconds = 0.0
+    Args:
+        cost: Where the loop counts the model's seconds.
+    """
+
+    def __init__(self, cost: Cost) -> None:
+        self.seconds, self.cost = 0.0, cost
 
     def wrap(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """The same function, timed."""
 
         def timed(*arguments: Any) -> Any:
-            began = time.perf_counter()
+            began, inside = time.perf_counter(), self.cost.model_seconds
             result = function(*arguments)
-            self.seconds += time.perf_counter() - began
+            self.seconds += time.perf_counter() - began - (self.cost.model_seconds - inside)
             return result
 
         return timed
 
 
-class Verified(RandomTransformer):
-    """The transformer with token frequencies and itself as its verifier, so that every method can run."""
+class Able(RandomTransformer):
+    """The transformer with every capability a method asks for, so that all can run.
+
+    It is its own verifier; attention maps and the answers of earlier layers are made up once, since only what the
+    method does with them is timed.
+    """
 
     def __init__(self, size: Size) -> None:
         super().__init__(size)
         self.frequencies = torch.full((size.vocabulary,), 1 / size.vocabulary)
-        self.spec = replace(self.spec, capabilities=frozenset({"frequencies", "verifier"}))
+        self.spec = replace(self.spec, capabilities=frozenset({"frequencies", "verifier", "attention", "layers"}))
+        self.depth = size.layers
+        self.maps = torch.rand(size.positions, size.positions).softmax(-1)
 
     def verify(self, canvas: torch.Tensor, attention_mask: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
         """The logits of the filled canvas: the cost of a causal pass of the same size."""
         return self.logits(canvas, attention_mask, rows)
+
+    def attended(
+        self, canvas: torch.Tensor, attention_mask: torch.Tensor, rows: torch.Tensor, last: int
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """`logits` and made-up attention."""
+        width = canvas.shape[1]
+        return self.logits(canvas, attention_mask, rows), self.maps[:width, :width].expand(len(canvas), -1, -1)
+
+    def layered(
+        self, canvas: torch.Tensor, attention_mask: torch.Tensor, rows: torch.Tensor, last: int
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """`logits` and what `last` layers are made to answer: the last one agrees with itself."""
+        logits = self.logits(canvas, attention_mask, rows)
+        sure = torch.linspace(0.5, 1.0, last).unsqueeze(-1).expand(-1, len(logits))
+        return logits, sure > 0.6, sure
 
 
 def timed_method(setting: str, clock: Clock) -> Method:
@@ -84,14 +110,15 @@ def timed_method(setting: str, clock: Clock) -> Method:
     return replace(method, **{name: clock.wrap(part) for name, part in found.items() if part is not None})
 
 
-def measure(model: RandomTransformer, setting: str, batch: int, prompt: int, length: int, repeat: int) -> Share:
+def measure(model: Able, setting: str, batch: int, prompt: int, length: int, repeat: int) -> Share:
     """Decode `batch` lanes `repeat` times."""
     generator = torch.Generator().manual_seed(batch)
     vocabulary = model.spec.vocab_size
     prompts = torch.randint(0, vocabulary - 3, (batch, prompt), generator=generator).tolist()
     own, inside, shares = [], [], []
     for turn in range(repeat + 1):
-        clock, cost = Clock(), Cost()
+        cost = Cost()
+        clock = Clock(cost)
         method = timed_method(setting, clock)
         lanes = [Lane(f"{number}", tuple(ids), length, method) for number, ids in enumerate(prompts)]
         errors = [result.error for result in decode(model, lanes, batch, cost=cost) if result.error]
@@ -148,9 +175,17 @@ def settings_of(names: list[str], length: int) -> list[str]:
     return [(sweep := default_sweep(name, length))[len(sweep) // 2] for name in names]
 
 
+def line(r: Share) -> str:
+    """A row of the table."""
+    return (
+        f"{r.setting:<28} {r.forwards:>8} {r.own_ms:>7.2f} {r.model_ms:>9.1f}  "
+        f"{100 * r.share:.1f} % ({100 * r.low:.1f}..{100 * r.high:.1f})"
+    )
+
+
 def main() -> None:
-    """Measure and print."""
-    has = {"frequencies", "verifier", "shadow"}
+    """Measure and print, each row as soon as it is known."""
+    has = {"frequencies", "verifier", "shadow", "attention", "layers"}
     plain = [name for name, entry in METHODS.items() if "@" not in name and entry.requires <= has]
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--json", action="store_true", help="JSON on stdout")
@@ -168,22 +203,19 @@ def main() -> None:
     if given.attention:
         print(json.dumps(attention_share(size, given.batch, given.length, given.attention, given.repeat), indent=2))
         return
-    model, rows = Verified(size), []
+    machine = f"{platform.system()} {platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}"
+    if not given.json:
+        print(f"{machine}; {size}, batch {given.batch}, prompt {given.prompt} + {given.length} tokens")
+        print(f"{'setting':<28} forwards  own ms  model ms  own/model", flush=True)
+    model, rows = Able(size), []
     for setting in settings_of(given.method, given.length):
         sys.stderr.write(f"{setting} ...\n")
         rows.append(measure(model, setting, given.batch, given.prompt, given.length, given.repeat))
-    machine = f"{platform.system()} {platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}"
+        if not given.json:
+            print(line(rows[-1]), flush=True)
     if given.json:
         facts = {"machine": machine, "size": asdict(size), "batch": given.batch, "repeat": given.repeat}
         print(json.dumps({**facts, "methods": [*map(asdict, rows)]}, indent=2))
-        return
-    print(f"{machine}; {size}, batch {given.batch}, prompt {given.prompt} + {given.length} tokens")
-    print(f"{'setting':<28} forwards  own ms  model ms  own/model")
-    for r in rows:
-        print(
-            f"{r.setting:<28} {r.forwards:>8} {r.own_ms:>7.2f} {r.model_ms:>9.1f}  "
-            f"{100 * r.share:.1f} % ({100 * r.low:.1f}..{100 * r.high:.1f})"
-        )
 
 
 if __name__ == "__main__":

@@ -61,3 +61,15 @@ def test_the_reading_benchmark_times_commands_over_lanes_it_made_up(tmp_path):
     for row in found["commands"].values():
         assert row["rc"] == 0, row["told"]
         assert row["seconds"] > 0 and 0.05 < row["gigabytes"] < 2 and 0 < row["cpu_seconds"]
+
+
+def test_the_methods_benchmark_prints_a_row_for_each_method_that_looks_further():
+    sizes = ["--layers=2", "--width=16", "--vocabulary=50", "--prompt=5", "--length=8", "--repeat=1", "--batch=2"]
+    names = ["threshold", "dawn", "rpd", "freedave", "diffusion_gemma"]
+    command = [sys.executable, "-W", "error", str(ROOT / "benchmarks" / "methods.py"), *sizes, "--method", *names]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
+    assert done.returncode == 0, done.stderr
+    header, *rows = done.stdout.splitlines()[1:]
+    assert header.split()[0] == "setting" and [row.partition(":")[0] for row in rows] == names
+    assert all(float(row.split()[2]) > 0 and int(row.split()[1]) > 0 for row in rows)

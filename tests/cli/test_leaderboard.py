@@ -1,4 +1,5 @@
 import json
+import re
 
 import pytest
 
@@ -52,6 +53,11 @@ def test_speed_can_be_counted_in_rows(pb, refused, tmp_path):
     assert point["rows"] > point["nfe"] and 0 < rows["PB80"] <= 1 < forwards["PB80"]
     assert "tokens per row" in pb("leaderboard", tmp_path / "rows", "--against", "rows").out
     assert "Unknown cost 'row'" in refused("leaderboard", tmp_path / "rows", "--against", "row")
+    shown = pb("leaderboard", tmp_path / "rows", "--against", "rows", "--scores", "freedave").out
+    lines = {cells[0]: cells[-1] for cells in (re.split(" {2,}", line.strip()) for line in shown.splitlines())}
+    assert float(lines["rows a sample"]) > float(lines["forwards a sample"]) and float(lines["tokens per row"]) <= 1
+    alone = pb("leaderboard", tmp_path / "rows", "--scores", "freedave").out
+    assert "tokens per step" in alone and "tokens per row" not in alone
 
 
 def test_directories_are_merged_and_a_lane_counts_once(pb, directory):

@@ -199,8 +199,26 @@ def test_figures_are_drawn_and_kept_as_tables(pb):
     for name, paths in written.items():
         assert [Path(path).suffix for path in paths] == [".svg", ".png", ".csv"], name
         assert Path(paths[1]).read_bytes()[:4] == b"\x89PNG" and len(pd.read_csv(paths[2])) > 3
+    counted = pb("figures", GOLDEN, "-o", "rows", "--only", "curves", "--against", "rows")
+    assert counted.code == 0 and "tokens per row" in Path("rows/curves.svg").read_text()
+    forwards, rows = (pd.read_csv(path) for path in (written["curves"][2], "rows/curves.csv"))
+    same = forwards["rows"] == forwards["nfe"]
+    assert (rows["tps"][same] == forwards["tps"][same]).all() and (rows["tps"][~same] < forwards["tps"][~same]).all()
     svg = Path(written["curves"][0]).read_text()
     assert all(style(method).color.lower() in svg.lower() for method in ("confidence", "random", "threshold", "wino"))
+
+
+def test_published_curves_get_panels_in_the_same_colours(pb, tmp_path):
+    pytest.importorskip("vl_convert", reason="the figures extra is not installed")
+    (tmp_path / "llada").mkdir()
+    (tmp_path / "llada" / "topk-margin.csv").write_text("task,tps,accuracy\navg,1,85\navg,2,60\npuzzles-sudoku,1,80\n")
+    done = pb("figures", GOLDEN, "-o", "out", "--only", "curves", "--curves", "llada")
+    assert done.code == 0, done.raw_err
+    table = pd.read_csv(tmp_path / "out" / "curves.csv")
+    rows = table[table["model"] == "llada (published)"]
+    assert list(zip(rows["method"], rows["tps"], rows["score"], strict=True)) == [("margin", 1, 85), ("margin", 2, 60)]
+    svg = (tmp_path / "out" / "curves.svg").read_text()
+    assert "llada (published)" in svg and style("margin").color.lower() in svg.lower()
 
 
 def test_figures_say_what_a_run_lacks(pb, refused, tmp_path):
@@ -212,6 +230,7 @@ def test_figures_say_what_a_run_lacks(pb, refused, tmp_path):
     Store(tmp_path / "none", create=True).close()
     assert "No lanes yet" in refused("figures", tmp_path / "none")
     assert "Unknown style 'papier'. Did you mean 'paper'" in refused("figures", GOLDEN, "--style", "papier")
+    assert "Unknown cost 'row'" in refused("figures", GOLDEN, "--against", "row")
     assert "Unknown figure 'curve'" in refused("figures", GOLDEN, "--only", "curve")
 
 

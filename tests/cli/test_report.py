@@ -1,11 +1,13 @@
 """`pb report` and `pb trace --html`: what is written, what is told, what is refused."""
 
+import csv
 import json
 
 import pytest
 
 from parallelbench.runs.store import Store
 from report.pages import data_of, hostile_lane, hostile_run, small_run
+from shared import shared
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +69,26 @@ def test_published_curves_take_our_names(pb, directory, tmp_path):
     published = data_of((tmp_path / "report.html").read_text())["published"]
     assert [(row["method"], row["file"], row["PB80"]) for row in published["board"]] == [("margin", "topk-margin", 1.0)]
     assert unpacked(published["points"], "task", "score") == [("avg", 85), ("words_to_sentence/easy", 80)]
+
+
+def test_the_published_models_are_overlaid_whole(pb, directory, tmp_path):
+    folders = [shared("published/dream"), shared("published/llada15")]
+    plain = ("--bootstrap", "0", "--traces", "0", "--ceilings", "none")
+    assert pb("report", directory, *(word for f in folders for word in ("--curves", f)), *plain).code == 0
+    published = data_of((tmp_path / "report.html").read_text())["published"]
+    assert published["models"] == ["dream", "llada15"]
+    rows = []
+    for file in (file for folder in folders for file in sorted(folder.glob("*.csv"))):
+        with file.open(newline="") as lines:
+            numbers = [(float(row["tps"]), float(row["accuracy"])) for row in csv.DictReader(lines)]
+        rows += [(file.parent.name, file.stem, *pair) for pair in numbers]
+    found = unpacked(published["points"], "model", "file", "tps", "score")
+    assert len(rows) > 1000 and [row[:2] for row in found] == [row[:2] for row in rows]
+    for column in (2, 3):
+        assert [row[column] for row in found] == pytest.approx([row[column] for row in rows], abs=1e-4)
+    tasks = {task for (task,) in unpacked(published["points"], "task")}
+    assert {"waiting_line/copy", "puzzle/sudoku", "words_to_sentence/hard", "avg"} <= tasks
+    assert {row["method"] for row in published["board"]} >= {"confidence", "threshold", "left_to_right", "wino"}
 
 
 def test_runs_tell_their_settings_and_what_was_executed(pb, directory, tmp_path):

@@ -21,6 +21,7 @@ REQUIRED = {
 WAVE = {
     "dawn_llada", "dawn_dream", "localleap_llada", "localleap_dream", "dapd", "adablock", "freedave", "p2", "punt",
     "sglang_low_confidence", "sglang_joint_threshold", "sglang_eb", "adas_topk_derived",
+    "diffusion_gemma_eb",
 }  # fmt: skip
 
 

@@ -91,7 +91,7 @@ def most_forwards(lane, masks):
         return G + blocks * p["loops"]
     if method.name == "joint":
         return masks + blocks * (p["extra"] + 1)
-    if method.name == "p2":
+    if method.name in ("p2", "diffusion_gemma"):
         return G
     if method.name == "punt":
         return masks * (1 + max(masks - 1, 0).bit_length())
@@ -168,3 +168,22 @@ def test_freedave_gives_the_tokens_of_one_at_a_time(seed, block):
     assert {result.tokens for result in more} == {one.tokens}
     assert more[0].nfe == one.nfe and all(later.nfe <= first.nfe for first, later in zip(more, more[1:], strict=False))
     assert more[2].nfe < one.nfe and more[2].rows >= one.nfe
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_diffusion_gemma_ends_when_its_favourite_repeats_and_is_sure(seed):
+    def found(setting):
+        return next(decode(stub(seed), [Lane("x", (1, 2, 3), G, parse_method(setting))]))
+
+    at_once, never = found("diffusion_gemma:bound=1000,sure=1000,stable=0"), found("diffusion_gemma:steps=5,sure=0")
+    assert at_once.tokens == found(f"confidence:k={G}").tokens and at_once.nfe == 1
+    assert never.nfe == 5
+    assert found("diffusion_gemma:bound=1000,sure=1000,stable=1").nfe > 1
+
+
+def test_the_published_one_begins_with_random_tokens_of_its_lane():
+    setting = "diffusion_gemma@published:limit=3"
+    one, again, other = (
+        next(decode(stub(0), [Lane(label, (1, 2, 3), G, parse_method(setting))])) for label in ("x", "x", "y")
+    )
+    assert one.tokens == again.tokens != other.tokens and one.nfe == one.rows == 3

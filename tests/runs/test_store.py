@@ -86,6 +86,21 @@ def test_a_prefix_finds_a_lane(filled):
             store.lane("%")
 
 
+def test_the_table_tells_what_each_lane_tells(tmp_path):
+    odd = ("", 'a "quote", [1]', "\x00\x1f\u2028", "é\U0001f600", "back\\slash\n")
+    with Store(tmp_path, create=True) as store:
+        for number, text in enumerate(odd):
+            changes = {"model": text, "setting": text, "why": text or None, "seed": 2**62 + number}
+            store.add_lane(lane(f"{9 - number}", **changes, score=None if number else 0.5))
+        frame = store.frame()
+        rows = [store.lane(lane_id) for lane_id in frame["lane_id"]]
+    assert frame["lane_id"].tolist() == sorted(frame["lane_id"]) and len(rows) == len(odd)
+    for name in frame:
+        found = [None if value != value else value for value in frame[name]]
+        assert found == [row[name] for row in rows], name
+    assert frame["seed"].dtype == "int64" and frame["score"].dtype == "float64"
+
+
 def test_a_lane_in_two_directories_counts_once_and_the_finished_one_wins(tmp_path):
     for name, error in (("one", "E: no"), ("two", None), ("three", "E: again")):
         with Store(tmp_path / name, create=True) as store:

@@ -51,7 +51,9 @@ def lanes(frame: pd.DataFrame, against: str = "nfe") -> pd.DataFrame:
     table = frame[LANE_COLUMNS].assign(failed=frame["error"].notna())
     # The same lane may come from two run folders: it counts once, and a finished copy before a failed one.
     # Sorting also fixes the order of every later sum, so that results do not depend on the order of rows.
-    table = table.sort_values(["lane_id", "failed"]).drop_duplicates("lane_id").reset_index(drop=True)
+    if not (table["lane_id"].is_unique and table["lane_id"].is_monotonic_increasing):
+        table = table.sort_values(["lane_id", "failed"]).drop_duplicates("lane_id")
+    table = table.reset_index(drop=True)
     columns = ["score", "score_strict", "max_tokens", "effective_tokens", "nfe", "rows"]
     table[columns] = table[columns].astype(float)
     table.loc[table["failed"] | ~(table["nfe"] > 0), columns] = np.nan

@@ -20,7 +20,11 @@ def task_groups(tasks: Sequence[str]) -> dict[str, list[str]]:
 
 
 def group_curves(
-    frame: pd.DataFrame, groups: Mapping[str, Sequence[str]], bootstrap: int = 1000, seed: int = 0
+    frame: pd.DataFrame,
+    groups: Mapping[str, Sequence[str]],
+    bootstrap: int = 1000,
+    seed: int = 0,
+    against: str = "nfe",
 ) -> pd.DataFrame:
     """The mean curve of every group of tasks, as `curves.mean_curve` has it, with intervals of the mean score.
 
@@ -29,6 +33,7 @@ def group_curves(
         groups: names of tasks by name of the group.
         bootstrap: resamples of samples within tasks; 0 leaves the intervals out.
         seed: of the resamples.
+        against: what a token is paid with, see `curves.lanes`.
 
     Returns:
         The columns of `mean_curve`, with `group`, and `low` and `high` (percent; NaN without intervals).
@@ -36,7 +41,7 @@ def group_curves(
     Raises:
         UsageError: lanes that may not be averaged together (see `curves.lanes`).
     """
-    table = lanes(frame)
+    table = lanes(frame, against)
     measured = summarise(table)
     curves = [_curve(measured, tasks).assign(group=name) for name, tasks in groups.items()]
     result = pd.concat(curves, ignore_index=True) if curves else _curve(measured, ()).assign(group="")

@@ -39,7 +39,9 @@ def merged(directories: Iterable[Path], extra: Collection[str] = ()) -> pd.DataF
             frames.append(store.frame(extra).assign(directory=str(directory)))
     if not frames:
         raise UsageError("No run directory given; name at least one, e.g. runs/quick.")
-    table = pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0]
+    if len(frames) == 1:  # a store holds a lane once, and gives them in this order
+        return frames[0]
+    table = pd.concat(frames, ignore_index=True)
     table = table.sort_values("error", na_position="first", kind="stable").drop_duplicates("lane_id")
     return table.sort_values("lane_id", kind="stable").reset_index(drop=True)
 

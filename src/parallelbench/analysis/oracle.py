@@ -17,12 +17,13 @@ ORACLE_COLUMNS = ["model", "scope", "kind", "task", "score", "tps", "nfe", "samp
 GAP_COLUMNS = ["model", "method", "kind", "task", "setting", "score", "tps", "oracle_score", "oracle_tps", "share"]
 
 
-def cheapest(table: pd.DataFrame) -> pd.DataFrame:
-    """The lane of each sample with the best score and, of those, the fewest forwards.
+def cheapest(table: pd.DataFrame, against: str = "nfe") -> pd.DataFrame:
+    """The lane of each sample with the best score and, of those, the fewest forwards (or rows).
 
     Args:
         table: lanes as `curves.lanes` gives them; rows that differ in more than the setting are told apart by
             (model, task, sample) only, so choose the settings first.
+        against: what is to be few, "nfe" or "rows".
 
     Returns:
         One lane a (model, task, sample) that has a score.
@@ -30,7 +31,7 @@ def cheapest(table: pd.DataFrame) -> pd.DataFrame:
     scored = table[table["score"].notna() & table["nfe"].notna()]
     # Scores that differ in the last bits only are the same score.
     ranked = scored.assign(lost=-scored["score"].round(9)).sort_values(
-        ["model", "task", "sample", "lost", "nfe", "setting"], kind="stable"
+        ["model", "task", "sample", "lost", against, "setting"], kind="stable"
     )
     return ranked.drop_duplicates(["model", "task", "sample"]).drop(columns="lost")
 
@@ -51,12 +52,12 @@ def oracle(frame: pd.DataFrame) -> pd.DataFrame:
     return _oracle(lanes(frame))
 
 
-def _oracle(table: pd.DataFrame) -> pd.DataFrame:
+def _oracle(table: pd.DataFrame, against: str = "nfe") -> pd.DataFrame:
     if table.empty:
         return pd.DataFrame(columns=ORACLE_COLUMNS)
     groups = table.groupby("method", sort=True)
-    parts = [_means(cheapest(part), str(name), str(part["kind"].iloc[0])) for name, part in groups]
-    return pd.concat([*parts, _means(cheapest(table), EVERY, None)], ignore_index=True)[ORACLE_COLUMNS]
+    parts = [_means(cheapest(part, against), str(name), str(part["kind"].iloc[0])) for name, part in groups]
+    return pd.concat([*parts, _means(cheapest(table, against), EVERY, None)], ignore_index=True)[ORACLE_COLUMNS]
 
 
 def _means(best: pd.DataFrame, scope: str, kind: str | None) -> pd.DataFrame:
@@ -69,7 +70,7 @@ def _means(best: pd.DataFrame, scope: str, kind: str | None) -> pd.DataFrame:
     return rows.assign(scope=scope, kind=pd.Series([kind] * len(rows), dtype=object, index=rows.index))
 
 
-def oracle_gap(frame: pd.DataFrame) -> pd.DataFrame:
+def oracle_gap(frame: pd.DataFrame, against: str = "nfe") -> pd.DataFrame:
     """How much of its own oracle's speed every method realises with one setting for all samples.
 
     That setting is the one with the best mean score, of equal ones the fastest: on a task, or in the row `MEAN`
@@ -80,11 +81,12 @@ def oracle_gap(frame: pd.DataFrame) -> pd.DataFrame:
 
     Args:
         frame: lanes from the store; a method with one setting has nothing to choose and is left out.
+        against: what a token is paid with, see `curves.lanes`.
 
     Raises:
         UsageError: lanes that may not be averaged together.
     """
-    table = lanes(frame)
+    table = lanes(frame, against)
     if table.empty:
         return pd.DataFrame(columns=GAP_COLUMNS)
     table = table[table.groupby(["model", "method"])["setting"].transform("nunique") > 1]
@@ -93,7 +95,7 @@ def oracle_gap(frame: pd.DataFrame) -> pd.DataFrame:
     fixed = fixed[fixed["score"].notna()]
     fixed = fixed.assign(rounded=fixed["score"].round(9)).sort_values(["rounded", "tps"], kind="stable")
     fixed = fixed.drop_duplicates(["model", "method", "task"], keep="last")
-    ideal = _oracle(table).rename(columns={"scope": "method", "score": "oracle_score", "tps": "oracle_tps"})
+    ideal = _oracle(table, against).rename(columns={"scope": "method", "score": "oracle_score", "tps": "oracle_tps"})
     keys = ["model", "method", "task"]
     found = fixed.merge(ideal[[*keys, "oracle_score", "oracle_tps"]], on=keys)
     found["share"] = np.divide(found["tps"], found["oracle_tps"])

@@ -11,15 +11,12 @@ from rich.text import Text
 from parallelbench.cli.output import WHOLE, Json, faults_told, note, print_json, stdout, write_lines
 from parallelbench.errors import UsageError, lookup
 from parallelbench.report.plain import plain
-from parallelbench.tasks import describe, expand_tasks, load_task
-from parallelbench.tasks.base import Support
-from parallelbench.tasks.common import SPLITS
-from parallelbench.tasks.export import export_chat as chat_records
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from parallelbench.decoding.methods import Entry, Parameter
+    from parallelbench.tasks.base import Support
 
 SHOWN_ANSWERS = 5
 Data = Annotated[Path | None, typer.Option(metavar="DIR", help="Take tasks from a folder of published files instead.")]
@@ -55,6 +52,8 @@ SUMMARY = {
 
 
 def _tasks(data: Path | None) -> list[dict[str, Any]]:
+    from parallelbench.tasks import describe, expand_tasks  # takes a while, which the other commands do without
+
     return [describe(task) for task in expand_tasks(["all"], data)]
 
 
@@ -132,6 +131,9 @@ def show(
     Example: pb show shuffle --sample 3
     """
     with faults_told():
+        from parallelbench.tasks import load_task
+        from parallelbench.tasks.common import SPLITS
+
         found = load_task(task, data)
         lookup(dict.fromkeys(SPLITS), split, "split")
         available = found.available(split)  # type: ignore[arg-type]
@@ -163,7 +165,7 @@ def show(
             console.print(Text(f"... and {len(support) - len(answers)} more"))
 
 
-def zip_first(support: Support, count: int) -> list[tuple[str, float]]:
+def zip_first(support: "Support", count: int) -> list[tuple[str, float]]:
     """The first few answers of a support that may be too large to list."""
     return [answer for answer, _ in zip(support, range(count), strict=False)]
 
@@ -182,6 +184,9 @@ def export_chat(
     Example: pb export-chat waiting_line --samples 2000 -o train.jsonl
     """
     with faults_told():
+        from parallelbench.tasks import expand_tasks
+        from parallelbench.tasks.export import export_chat as chat_records
+
         records = (
             json_module.dumps(record, ensure_ascii=False)
             for found in expand_tasks(task)

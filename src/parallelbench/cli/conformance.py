@@ -10,8 +10,6 @@ from rich.text import Text
 from parallelbench.cli.output import Json, faults_told, print_json, stdout
 from parallelbench.errors import lookup
 from parallelbench.report.plain import plain
-from parallelbench.tasks.base import PROFILES
-from parallelbench.tasks.conformance import conform_scorers
 
 app = typer.Typer(help="Compare the package with golden files.", no_args_is_help=True)
 
@@ -35,6 +33,9 @@ def scorers(
     Example: pb conformance scorers scorers.jsonl.gz --data reference_data --profile pb2025
     """
     with faults_told():
+        from parallelbench.tasks.base import PROFILES  # takes a while, which the other commands do without
+        from parallelbench.tasks.conformance import conform_scorers
+
         lookup(dict.fromkeys(PROFILES), profile, "profile")
         result = conform_scorers(golden, data, profile)  # type: ignore[arg-type]
         if json:

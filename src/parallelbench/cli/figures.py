@@ -1,5 +1,7 @@
 """`pb figures`: the figures of a paper from run directories, as SVG, PNG and CSV."""
 
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,8 +18,15 @@ def figures(
     only: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="Only this figure, e.g. curves; repeatable.")
     ] = None,
+    curves: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="DIR", help="Published curves (CSV files) to draw beside; repeatable."),
+    ] = None,
     profile: Annotated[str | None, typer.Option(metavar="NAME", help="Only lanes of this profile.")] = None,
     seed: Annotated[int | None, typer.Option(help="Only lanes of this seed.", **WHOLE)] = None,
+    against: Annotated[
+        str, typer.Option(metavar="NAME", help="What speed counts: nfe, forwards, or rows, canvases in them.")
+    ] = "nfe",
     json: Json = False,
 ) -> None:
     """Draw curves, task map, oracle, decoding orders and failures; each also as the table it is drawn from.
@@ -25,18 +34,23 @@ def figures(
     Example: pb figures runs/quick --style paper -o figures
     """
     with faults_told():
-        from parallelbench.report.charts import FIGURES, LOOKS
+        from parallelbench.report.charts import FIGURES, LOOKS, SPEED, curves_figure
         from parallelbench.report.figures import require_figures
+        from parallelbench.report.overlay import published_table
 
-        look = lookup(LOOKS, style, "style")
+        lookup(SPEED, against, "cost")
+        if curves and against != "nfe":
+            raise UsageError("Published curves count forwards only; leave out --curves or --against.")
+        look = replace(lookup(LOOKS, style, "style"), against=against)
         names = list(dict.fromkeys(only or FIGURES))
         for name in names:
             lookup(FIGURES, name, "figure")
         require_figures()
+        drawn_by = {**FIGURES, "curves": partial(curves_figure, published=published_table(curves or []))}
         frame = _lanes(directories, profile, seed)
         try:
             out.mkdir(parents=True, exist_ok=True)
-            written = {name: _write(FIGURES[name], frame, look, out / name) for name in names}
+            written = {name: _write(drawn_by[name], frame, look, out / name) for name in names}
         except OSError as error:
             raise RunError(f"Cannot write to {out}: {error.strerror or error}.") from error
         if json:

@@ -70,10 +70,11 @@ def leaderboard(
 
 def _lanes(directories: list[Path], profile: str | None, seed: int | None) -> "pd.DataFrame":
     from parallelbench.analysis.merge import merged
-    from parallelbench.tasks.base import PROFILES
 
     frame = merged(directories)
     if profile is not None:
+        from parallelbench.tasks.base import PROFILES
+
         lookup(dict.fromkeys(PROFILES), profile, "profile")
         frame = frame[frame["profile"] == profile]
     if seed is not None:
@@ -123,4 +124,5 @@ def _print_scores(entries: list[dict[str, object]]) -> None:
         from parallelbench.report.tables import score_table
 
         for entry in entries:
-            stdout().print(score_table(entry["points"], title=f"{entry['model']}, {entry['method']}"))  # type: ignore[arg-type]
+            title, against = f"{entry['model']}, {entry['method']}", str(entry["against"])
+            stdout().print(score_table(entry["points"], title, against=against))  # type: ignore[arg-type]

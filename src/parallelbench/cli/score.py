@@ -5,9 +5,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
 import typer
 from rich.table import Table
 from rich.text import Text
@@ -16,18 +15,16 @@ from parallelbench import __version__
 from parallelbench.cli.output import Json, faults_told, note, print_json, progress_bar, stdout, write_lines
 from parallelbench.errors import UsageError, lookup
 from parallelbench.report.plain import plain
-from parallelbench.tasks import CountedTask, load_task
-from parallelbench.tasks.base import PROFILES, Sample, Score
-from parallelbench.tasks.scoring.batch import score_many
-from parallelbench.tasks.scoring.bertscore import bertscore_signature, set_bertscore
-from parallelbench.tasks.scoring.grammar import grammar_signature, set_grammar
-from parallelbench.tasks.scoring.judge import judge_signature, set_judge
+
+if TYPE_CHECKING:  # scorers take a while to import, which the other commands do without
+    from parallelbench.tasks import CountedTask
+    from parallelbench.tasks.base import Sample, Score
 
 RESAMPLES = 2000
 JUDGE_TOKENS = 512
 SHOWN_REASONS = 5
 FAILURE = "failure: "
-Answer = tuple[Sample, str]
+Answer = tuple["Sample", str]
 
 
 def score(
@@ -56,6 +53,13 @@ def score(
     Example: pb score summarization --predictions answers.jsonl --bertscore minilm
     """
     with faults_told():
+        from parallelbench.tasks import load_task
+        from parallelbench.tasks.base import PROFILES
+        from parallelbench.tasks.scoring.batch import score_many
+        from parallelbench.tasks.scoring.bertscore import set_bertscore
+        from parallelbench.tasks.scoring.grammar import set_grammar
+        from parallelbench.tasks.scoring.judge import set_judge
+
         lookup(dict.fromkeys(PROFILES), profile, "profile")
         found = load_task(task, data)
         answers = read_predictions(predictions, found, split, seed)
@@ -82,7 +86,7 @@ def score(
             raise typer.Exit(1)
 
 
-def read_predictions(path: Path, task: CountedTask, split: str, seed: int) -> list[Answer]:
+def read_predictions(path: Path, task: "CountedTask", split: str, seed: int) -> list[Answer]:
     """The answers of a file with the samples they belong to.
 
     Raises:
@@ -140,7 +144,7 @@ def ask_with(model: str) -> Any:
     return ask
 
 
-def judgement(answer: Answer, judged: Score) -> dict[str, Any]:
+def judgement(answer: Answer, judged: "Score") -> dict[str, Any]:
     """One answer's row of the result."""
     sample, text = answer
     return {
@@ -149,8 +153,14 @@ def judgement(answer: Answer, judged: Score) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def summarise(task: CountedTask, answers: Sequence[Answer], scores: Sequence[Score], profile: str) -> dict[str, Any]:
+def summarise(
+    task: "CountedTask", answers: Sequence[Answer], scores: "Sequence[Score]", profile: str
+) -> dict[str, Any]:
     """Means in percent with the interval over samples, means of the parts, texts with each kind of failure."""
+    from parallelbench.tasks.scoring.bertscore import bertscore_signature
+    from parallelbench.tasks.scoring.grammar import grammar_signature
+    from parallelbench.tasks.scoring.judge import judge_signature
+
     known = [(sample.id, s.lenient) for (sample, _), s in zip(answers, scores, strict=True) if s.lenient is not None]
     names = dict.fromkeys(name for s in scores for name in s.parts if not name.startswith(FAILURE))
     versions = {
@@ -183,6 +193,8 @@ def _percent(values: Iterator[float | None]) -> float | None:
 
 def _interval(known: Sequence[tuple[str, float]], task: str) -> list[float] | None:
     """95 % bootstrap interval over samples, in percent; several answers to a sample count as their mean."""
+    import numpy as np
+
     from parallelbench.analysis.bootstrap import draw, interval  # brings pandas along, which no other command needs
 
     by_sample: dict[str, list[float]] = {}

@@ -10,6 +10,7 @@ from parallelbench.decoding import (
     credit,
     dapd,
     dawn,
+    diffusion_gemma,
     dus,
     editing,
     entropy_bounded,
@@ -126,6 +127,7 @@ METHODS: Mapping[str, Entry] = {
         adas.ENTRIES,
         free_dave.ENTRIES,
         rpd.ENTRIES,
+        diffusion_gemma.ENTRIES,
         published.ENTRIES,
     )
     for entry in entries

@@ -11,11 +11,13 @@ from parallelbench.analysis.failures import failure_kinds
 from parallelbench.analysis.groups import EVERYTHING, group_curves, task_groups
 from parallelbench.analysis.oracle import MEAN, oracle_gap
 from parallelbench.analysis.orders import order_statistics
+from parallelbench.analysis.published import MEAN_TASK
 from parallelbench.analysis.taskmap import task_map
 from parallelbench.report.palette import BLACK, FONT, style
 from parallelbench.settings import format_setting, split_setting
 
-SPEED, SCORE = "tokens per step", "mean score (%)"
+SPEED = {"nfe": "tokens per step", "rows": "tokens per row (canvas in a forward)"}
+SCORE = "mean score (%)"
 Chart = Any
 """An altair chart; altair is an optional part."""
 
@@ -30,6 +32,7 @@ class Look:
         font: Size of letters.
         mark: Area of a point.
         line: Width of a line.
+        against: What a token is paid with, "nfe" or "rows".
     """
 
     width: int
@@ -37,16 +40,30 @@ class Look:
     font: int
     mark: int
     line: float
+    against: str = "nfe"
 
 
 LOOKS: Mapping[str, Look] = {"paper": Look(190, 140, 8, 22, 1.1), "screen": Look(360, 260, 12, 50, 2.0)}
 """`paper`: a panel fits a column of two; `screen`: for slides and pages."""
 
 
-def curves_figure(frame: pd.DataFrame, look: Look, bootstrap: int = 1000) -> tuple[Chart | None, pd.DataFrame]:
-    """Mean score against speed of every method, a panel a model, with 95 % intervals."""
+def curves_figure(
+    frame: pd.DataFrame, look: Look, bootstrap: int = 1000, published: pd.DataFrame | None = None
+) -> tuple[Chart | None, pd.DataFrame]:
+    """Mean score against speed of every method, a panel a model, with 95 % intervals.
+
+    Args:
+        frame: Lanes that may be averaged together.
+        look: Sizes.
+        bootstrap: Resamples of the intervals.
+        published: Points of published curves (see `overlay.published_table`): their means get panels too.
+    """
     tasks = sorted(set(map(str, frame["task"])), key=natural_key)
-    table = group_curves(frame, task_groups(tasks), bootstrap)
+    table = group_curves(frame, task_groups(tasks), bootstrap, against=look.against)
+    if published is not None and len(published):
+        means = published[published["task"] == MEAN_TASK].drop(columns="task")
+        means = means.assign(model=means["model"] + " (published)", group=EVERYTHING)
+        table = pd.concat([table, means.rename(columns={"file": "setting"})], ignore_index=True)
     rows = table[table["group"] == EVERYTHING]
     return _panels(rows, lambda part: _curve(part, look), look), table
 
@@ -55,15 +72,15 @@ def oracle_figure(frame: pd.DataFrame, look: Look) -> tuple[Chart | None, pd.Dat
     """Each adaptive method's curve and, as a star, its oracle: the cheapest setting that does best, by sample."""
     import altair as alt
 
-    table = oracle_gap(frame)
+    table = oracle_gap(frame, look.against)
     stars = table[(table["task"] == MEAN) & (table["kind"] != "static")]
-    curves, _ = _mean_rows(frame)
+    curves, _ = _mean_rows(frame, look)
     curves = curves[curves["method"].isin(set(stars["method"]))]
     rows = pd.concat([curves, stars.assign(score=stars["oracle_score"], tps=stars["oracle_tps"], star=True)])
 
     def panel(part: pd.DataFrame) -> Chart:
         measured, best = part[part["star"].isna()], part[part["star"].notna()]
-        x, y = _axes()
+        x, y = _axes(look)
         shape = "M0,-1L0.3,-0.3L1,-0.3L0.45,0.15L0.65,0.9L0,0.45L-0.65,0.9L-0.45,0.15L-1,-0.3L-0.3,-0.3Z"
         star = alt.Chart(_data(best)).mark_point(
             shape=shape, size=5 * look.mark, filled=True, opacity=1, stroke="black", strokeWidth=0.5
@@ -100,11 +117,11 @@ def orders_figure(frame: pd.DataFrame, look: Look) -> tuple[Chart | None, pd.Dat
 
     table = order_statistics(frame)
     means = table.groupby(["model", "method", "setting"], sort=True)[["kendall", "kendall_text"]].mean().reset_index()
-    _, speeds = _mean_rows(frame)
+    _, speeds = _mean_rows(frame, look)
     rows = means.merge(speeds, on=["model", "method", "setting"]).dropna(subset=["kendall_text"])
 
     def panel(part: pd.DataFrame) -> Chart:
-        x, _ = _axes()
+        x, _ = _axes(look)
         y = alt.Y("kendall_text:Q", title="Kendall's tau, left to right", scale=alt.Scale(domain=[-1, 1]))
         return _lines(part, look, x, y)
 
@@ -157,12 +174,12 @@ def themed(chart: Chart, look: Look) -> Chart:
     )
 
 
-def _mean_rows(frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _mean_rows(frame: pd.DataFrame, look: Look) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The mean curve over all tasks, and the speed of every setting over the tasks it has."""
     tasks = sorted(set(map(str, frame["task"])))
-    curve = group_curves(frame, {EVERYTHING: tasks}, bootstrap=0)
+    curve = group_curves(frame, {EVERYTHING: tasks}, bootstrap=0, against=look.against)
     done = frame[frame["error"].isna() & (frame["nfe"] > 0)].drop_duplicates("lane_id")
-    done = done.assign(tps=done["max_tokens"] / done["nfe"])
+    done = done.assign(tps=done["max_tokens"] / done[look.against])
     by_task = done.groupby(["model", "method", "setting", "task"])["tps"].mean()
     return curve, by_task.groupby(["model", "method", "setting"]).mean().reset_index()
 
@@ -186,7 +203,7 @@ def _curve(part: pd.DataFrame, look: Look) -> Chart:
     """Points, lines and intervals of the methods of one panel."""
     import altair as alt
 
-    x, y = _axes()
+    x, y = _axes(look)
     lines = _lines(part, look, x, y)
     known = part[part["low"].notna()]
     if known.empty:
@@ -223,10 +240,10 @@ def _color(methods: Iterable[str]) -> Any:
     return alt.Color("method:N", title=None, scale=alt.Scale(domain=names, range=[style(n).color for n in names]))
 
 
-def _axes() -> tuple[Any, Any]:
+def _axes(look: Look) -> tuple[Any, Any]:
     import altair as alt
 
-    x = alt.X("tps:Q", title=SPEED, scale=alt.Scale(type="log", base=2), axis=alt.Axis(format="~g"))
+    x = alt.X("tps:Q", title=SPEED[look.against], scale=alt.Scale(type="log", base=2), axis=alt.Axis(format="~g"))
     return x, alt.Y("score:Q", title=SCORE, scale=alt.Scale(domain=[0, 100]))
 
 

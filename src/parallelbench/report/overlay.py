@@ -13,6 +13,7 @@ from parallelbench.report.palette import our_name
 
 CATEGORIES = {"waitingline": "waiting_line", "puzzles": "puzzle", "textwriting": "text"}
 WORDS = "w2s_"
+POINT_COLUMNS = ["model", "method", "file", "task", "tps", "score"]
 
 
 def own_task(name: str) -> str:
@@ -25,34 +26,46 @@ def own_task(name: str) -> str:
     return f"{CATEGORIES[category]}/{rest}"
 
 
-def published_view(folders: Sequence[Path]) -> dict[str, Any]:
-    """The published curves and PBx of some folders, under our names of methods and tasks.
+def published_table(folders: Sequence[Path]) -> pd.DataFrame:
+    """Every point of the published curves of some folders, under our names of methods and tasks.
 
     Args:
         folders: Each the CSV files of one model, or a folder of such folders.
 
+    Returns:
+        Columns model, method, file (the method's published name), task, tps, score (percent).
+
     Raises:
         UsageError: a folder without curves, or a file that can't be read.
     """
-    board, tables = [], []
+    tables = []
     for folder in folders:
-        for entry in published_leaderboard(folder):
-            file = str(entry["method"])
-            values = {f"PB{x}": entry[f"PB{x}"] for x in PBS}
-            head = {"model": told(entry["model"]), "method": told(our_name(file)), "file": told(file)}
-            board.append({**head, "kind": entry["kind"], **values})
-        parts = [folder] if any(folder.glob("*.csv")) else sorted(p for p in folder.iterdir() if any(p.glob("*.csv")))
-        tables += [read_curves(part) for part in parts]
+        within = sorted(part for part in folder.iterdir() if any(part.glob("*.csv"))) if folder.is_dir() else []
+        tables += [read_curves(part) for part in (within if not any(folder.glob("*.csv")) and within else [folder])]
     if not tables:
-        return {"models": [], "board": [], "points": None}
+        return pd.DataFrame(columns=POINT_COLUMNS)
     table = pd.concat(tables, ignore_index=True)
-    table = table.assign(
-        file=table["method"],
-        method=table["method"].map(our_name),
-        task=table["task"].map(own_task),
-    )
+    named = table.assign(file=table["method"], method=table["method"].map(our_name), task=table["task"].map(own_task))
+    return named[POINT_COLUMNS]
+
+
+def published_view(folders: Sequence[Path]) -> dict[str, Any]:
+    """What the page shows of published curves: their points and their PBx.
+
+    Args:
+        folders: As for `published_table`.
+
+    Raises:
+        UsageError: a folder without curves, or a file that can't be read.
+    """
+    board = []
+    for entry in (entry for folder in folders for entry in published_leaderboard(folder)):
+        file = str(entry["method"])
+        values = {f"PB{x}": entry[f"PB{x}"] for x in PBS}
+        head = {"model": told(entry["model"]), "method": told(our_name(file)), "file": told(file)}
+        board.append({**head, "kind": entry["kind"], **values})
     return {
         "models": list(dict.fromkeys(entry["model"] for entry in board)),
         "board": board,
-        "points": pack(table, ("model", "method", "file", "task", "tps", "score")),
+        "points": pack(published_table(folders), POINT_COLUMNS) if board else None,
     }

@@ -74,6 +74,7 @@ _CHOSEN: Mapping[str, tuple[str, int]] = {
     "remdm": (RED, 3),
     "joint": (RED, 4),
     "p2": (RED, 5),
+    "diffusion_gemma": (SKY, 5),
     "apd": (PURPLE, 0),
     "block_static": (PURPLE, 1),
     "block_dynamic": (PURPLE, 2),

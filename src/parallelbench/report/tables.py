@@ -17,6 +17,7 @@ Entry = Mapping[str, Any]
 COLUMNS = [f"PB{x}" for x in PBS]
 SORTED_BY = ("PB80", "PB70", "PB75", "PB60", "PB90")
 BESIDE = {"effective": "eff.", "harmonic": "harm."}
+UNITS = {"nfe": "step", "rows": "row"}
 NONE = "–"
 
 
@@ -108,8 +109,8 @@ def _gaps(rows: Sequence[Entry]) -> Iterable[str]:
         yield f"not in the mean over tasks, since some task lacks them: {', '.join(map(plain, outside))}."
 
 
-def score_table(points: Sequence[Entry], title: str = "", width: int = 100) -> Table:
-    """Score per task (rows) and setting (columns) of one method, then the mean and the tokens per step.
+def score_table(points: Sequence[Entry], title: str = "", width: int = 100, against: str = "nfe") -> Table:
+    """Score per task (rows) and setting (columns) of one method, then the mean, the speed and what it cost.
 
     Labels leave out what all settings share. Where not all settings fit into `width`, evenly spread ones
     stand for the rest, the first and last among them, and the caption says how many are shown.
@@ -118,6 +119,7 @@ def score_table(points: Sequence[Entry], title: str = "", width: int = 100) -> T
         points: the `points` of one leaderboard entry.
         title: shown above the table.
         width: terminal columns.
+        against: what the points' speed counts, "nfe" or "rows".
     """
     every = list(dict.fromkeys(str(point["setting"]) for point in points))
     tasks = sorted({str(point["task"]) for point in points}, key=natural_key)
@@ -133,10 +135,10 @@ def score_table(points: Sequence[Entry], title: str = "", width: int = 100) -> T
     for task in tasks:
         table.add_row(_text(task), *(_score_cell(at.get((task, setting))) for setting in settings))
     table.add_section()
-    for name, field, decimals in (
-        (f"mean of {len(scored)} tasks", "score", 1),
-        ("tokens per step", "tps", 2),
-    ):
+    lines = [(f"mean of {len(scored)} tasks", "score", 1), (f"tokens per {UNITS[against]}", "tps", 2)]
+    if any(point.get("rows") != point.get("nfe") for point in points):
+        lines += [("forwards a sample", "nfe", 1), ("rows a sample", "rows", 1)]
+    for name, field, decimals in lines:
         table.add_row(name, *(_mean_cell(at, scored, setting, field, decimals) for setting in settings))
     table.caption = Text(_score_notes(points, len(settings), len(every)), "dim")
     return table

@@ -3,13 +3,14 @@
 import gzip
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
-from parallelbench.decoding import Lane, decode, find_method, parse_method, split_setting
+from parallelbench.decoding import Lane, decode, diffusion_gemma, find_method, parse_method, split_setting
 from parallelbench.decoding.method import Method, build_method, declared
 from parallelbench.errors import UsageError, lookup
 from parallelbench.models.golden import GoldenStub, Tables
@@ -19,6 +20,8 @@ Case = Mapping[str, Any]
 Setting = Callable[[Mapping[str, Any]], str | None]
 PROMPT = 6
 """Prompt tokens of the second set's stub."""
+NOISED = "diffusion_gemma_eb"
+"""Traces on canvases of random tokens, which their tables hold."""
 SHOWN = 5
 """Failures that a report spells out."""
 PB_SCORES = {
@@ -147,6 +150,17 @@ SETTINGS: Mapping[str, Setting] = {
         extra=p["max_post_edit_steps"],
         penalty=p["penalty_lambda"],
     ),
+    "diffusion_gemma_eb": lambda p: _setting(
+        "diffusion_gemma@published",
+        p,
+        bound=p["entropy_bound"],
+        limit=p["max_denoising_steps"],
+        stable=p["stability_threshold"],
+        sure=p["confidence_threshold"],
+        cold=p["t_min"],
+        hot=p["t_max"],
+        draw="greedy",
+    ),
 }
 """The setting that decodes a golden method's cases, from a case's parameters; None for a branch we don't have."""
 
@@ -182,10 +196,20 @@ class Golden:
         tables, shift = Tables.of(self.tables, case["seed"]), "dream" in case["method"]
         return GoldenStub(tables, length, context, shift, params.get("logit_scale", 1.0))
 
+    def noised(self, case: Case, method: Method) -> Method:
+        """The method with the random canvases of the case instead of its own."""
+        rows = torch.from_numpy(self.tables[f"noise_{case['seed']}"])
+        own: dict[str, Any] = {p.name: method.parameters[p.name] for p in find_method(method.name).parameters}
+        rule = diffusion_gemma.published(**own, noise=lambda proposal, mask, number: rows[number]).rule
+        return replace(method, rule=rule)
+
 
 def _with_length(case: dict[str, Any]) -> Case:
-    """The second set of traces does not say how long its regions are."""
-    return {**case, "params": {"gen_length": len(case.get("tokens", ())), **case["params"]}}
+    """The second set of traces does not say how long its regions are; DiffusionGemma's end before the result."""
+    case = {**case, "params": {"gen_length": len(case.get("tokens", ())), **case["params"]}}
+    if case["method"] == NOISED:
+        case["states"] = [*case["states"][:-1], case["tokens"]]
+    return case
 
 
 def conform_decoders(
@@ -241,7 +265,7 @@ def ported(setting: str) -> Callable[[Case], Method]:
 
 def _judge(golden: Golden, case: Case, port: Callable[[Case], Method] | None) -> tuple[str, dict[str, Any]]:
     """Passed, failed or skipped, and where a failure begins."""
-    method = port(case) if port is not None else _method_of(case)
+    method = port(case) if port is not None else _method_of(golden, case)
     if method is None or case.get("tie_dependent"):
         return "skipped", {}
     prefill = case.get("output0")
@@ -275,7 +299,10 @@ def _differences(case: Case, states: list[list[int]], tokens: list[int], nfe: in
         yield {"step": nfe, "ours": tokens, "golden": case["tokens"]}
 
 
-def _method_of(case: Case) -> Method | None:
+def _method_of(golden: Golden, case: Case) -> Method | None:
     build = SETTINGS.get(case["method"])
     setting = build(case["params"]) if build else None
-    return parse_method(setting) if setting else None
+    if setting is None:
+        return None
+    method = parse_method(setting)
+    return golden.noised(case, method) if case["method"] == NOISED else method

@@ -8,12 +8,12 @@ import fcntl
 import json
 import os
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from parallelbench.errors import RunError, UsageError, lookup
@@ -54,7 +54,13 @@ _JSON = ("tokens", "parts", "commit_step", "revisions")
 _FRAME = (
     "lane_id, model, revision, task, task_version, sample, sample_index, method, setting, kind, seed, profile, "
     "grammar, numerics, max_tokens, score, score_strict, why, nfe, rows, effective_tokens, distance, seconds, error"
-)
+).split(", ")
+_SHARED = (
+    "model, revision, task, task_version, method, setting, kind, seed, profile, grammar, numerics, max_tokens"
+).split(", ")
+"""Columns whose values all samples of a task share under one setting: read as one text, told apart once."""
+_CHUNK = 2000
+"""Lanes fetched at a time; few enough that their tuples stay in the processor's cache."""
 EXTRA = ("run_id", "tokens", "text", "parts", "commit_step", "revisions")
 """Columns of a lane that `Store.frame` leaves out unless asked."""
 
@@ -300,18 +306,35 @@ class Store:
         """
         for name in extra:
             lookup(dict.fromkeys(EXTRA), name, "column")
-        columns = [*_FRAME.split(", "), *extra]
+        columns = [*_FRAME, *extra]
+        own = [name for name in columns if name not in _SHARED]
         with self._faults():
             cursor = self._db.cursor()
             cursor.row_factory = None  # plain tuples
-            rows = cursor.execute(f"SELECT {', '.join(columns)} FROM lanes").fetchall()
-        rows.sort(key=itemgetter(0))  # in SQL it would read the file in the order of random ids
-        frame = pd.DataFrame.from_records(rows, columns=columns, coerce_float=True)
+            cursor.execute(f"SELECT json_array({', '.join(_SHARED)}), {', '.join(own)} FROM lanes")
+            frame = _frame(cursor, own)[columns]
         for name in extra:
             if name in _JSON:
                 parsed = [json.loads(v) if isinstance(v, str) else None for v in frame[name]]
                 frame[name] = pd.Series(parsed, dtype=object)
         return frame
+
+
+def _frame(cursor: sqlite3.Cursor, own: Sequence[str]) -> pd.DataFrame:
+    """The lanes of a query for the shared columns as one JSON text, then for a lane's own; by lane_id."""
+    places: dict[str, int] = {}
+    place: list[int] = []
+    values: list[list[Any]] = [[] for _ in own]
+    while chunk := cursor.fetchmany(_CHUNK):
+        shared, *columns = zip(*chunk, strict=True)
+        place.extend([places.setdefault(text, len(places)) for text in shared])
+        for known, column in zip(values, columns, strict=True):
+            known.extend(column)
+    # In SQL, sorting would read the file in the order of random ids.
+    lanes = pd.DataFrame(dict(zip(own, values, strict=True))).sort_values("lane_id")
+    distinct = pd.DataFrame.from_records([json.loads(text) for text in places], columns=_SHARED)
+    shared_by = distinct.take(np.array(place, dtype=np.int64)[lanes.index])
+    return pd.concat([shared_by.reset_index(drop=True), lanes.reset_index(drop=True)], axis=1)
 
 
 def read_frames(directories: Iterable[Path], extra: Collection[str] = ()) -> pd.DataFrame:

@@ -175,9 +175,9 @@ def initialise(network: AnswerNetwork, generator: torch.Generator, rank: Float[T
         block.o.weight.mul_((2 * size.layers) ** -0.5)
         block.down.weight.mul_((2 * size.layers) ** -0.5)
     network.token.weight.normal_(0, 0.5, generator=generator)[:, tokens:] = 0
-    waves = torch.tensor([0.5, 1, 2, 4]) * torch.pi
+    waves = torch.tensor([0.5, 1, 2, 4, 8, 16]) * torch.pi
     angle = rank[:, None] * waves
-    network.token.weight[:, tokens - 8 : tokens] = torch.cat([angle.sin(), angle.cos()], dim=-1)
+    network.token.weight[:, tokens - 2 * len(waves) : tokens] = torch.cat([angle.sin(), angle.cos()], dim=-1)
     for table in (network.from_start, network.from_end, network.in_answer):
         table.weight.normal_(0, 0.5, generator=generator)[:, :tokens] = 0
     matched = width // 2

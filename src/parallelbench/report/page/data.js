@@ -34,7 +34,7 @@ const view = () => VIEWS[state.profile];
 const shown = (row) => state.models.has(row.model) && state.methods.has(row.method);
 const named = (model, method) => (OWN_MODELS.length > 1 ? `${method}, ${model}` : method);
 
-const FOR_DARK = { "#555555": "#b2b2b2" }; // the one hue that would sink into a dark page
+const FOR_DARK = { "#555555": "#b2b2b2", "#0072B2": "#2f93d6" }; // the hues that would sink into a dark page
 const isDark = () => document.documentElement.dataset.theme === "dark";
 
 /** How a model and method look: the method decides hue, mark and dash, the model how strong and thick the line is. */

@@ -12,11 +12,17 @@ function ceilingSeries(rows) {
   });
 }
 
+/** How a published curve looks: its method's hue, mark and dash, hollow; a second published model is paler and thinner. */
+function publishedStyle(row) {
+  const place = Math.max(0, DATA.published.models.indexOf(row.model));
+  return { ...styleOf(row.model, row.method), hollow: true, strength: 0.9 / (1 + 0.4 * place), width: Math.max(0.8, 1.6 - 0.6 * place) };
+}
+
 function publishedSeries(task) {
   if (!state.published) return [];
   const rows = PUBLISHED.filter((row) => row.task === task && shown(row));
   return [...groupBy(rows, (row) => JSON.stringify([row.model, row.method, row.file])).values()].map((group) => ({
-    ...styleOf(group[0].model, group[0].method), label: `${group[0].file}, ${group[0].model} (published)`, hollow: true, strength: 0.7, width: 1.2,
+    ...publishedStyle(group[0]), label: `${group[0].file}, ${group[0].model} (published)`,
     points: group.map((row) => ({ x: row.tps, y: row.score, facts: [["published score", `${number(row.score, 1)} %`], ["tokens per step", number(row.tps)]] })).sort((a, b) => a.x - b.x),
   }));
 }
@@ -111,7 +117,7 @@ function board() {
 }
 
 function swatchOf(row) {
-  return svg("svg", { width: 24, height: 14, "aria-hidden": "true" }, swatch({ ...styleOf(row.model, row.method), hollow: row.published }, ON_PAGE));
+  return svg("svg", { width: 24, height: 14, "aria-hidden": "true" }, swatch(row.published ? publishedStyle(row) : styleOf(row.model, row.method), ON_PAGE));
 }
 
 function pbFigure() {
@@ -165,7 +171,7 @@ const picks = html("div", { class: "picks" });
 
 function pickButton(kind, name) {
   const on = state[kind].has(name);
-  const mark = kind === "methods" ? { ...styleOf("", name), hollow: !view()?.methods.includes(name) } : { ...styleOf(name, ""), color: "var(--ink)", hollow: !OWN_MODELS.includes(name) };
+  const mark = kind === "methods" ? { ...styleOf("", name), hollow: !view()?.methods.includes(name) } : { ...(OWN_MODELS.includes(name) ? styleOf(name, "") : publishedStyle({ model: name, method: "" })), color: "var(--ink)" };
   const toggle = () => { on ? state[kind].delete(name) : state[kind].add(name); render(); focusBack(`${kind}-${name}`); };
   return html("button", { type: "button", class: "pick", id: `${kind}-${name}`, "aria-pressed": String(on), onclick: toggle }, svg("svg", { width: 24, height: 14, "aria-hidden": "true" }, swatch(mark, ON_PAGE)), name);
 }
