@@ -282,8 +282,8 @@ def test_validation_covers_every_method_and_saves_what_it_found(tmp_path):
     assert told["points_in_all"] == len(points) == 4 * (2 * 3 - 1) + 4 * 13
     assert told["inside"] >= 0.95 * len(points), told["text"]
     pytest.importorskip("altair")
-    files = save(points, tmp_path / "out", "ideal")
-    assert [file.suffix for file in files] == [".csv", ".svg", ".png"]
+    files = save(points, tmp_path / "out", "ideal", "fig2")
+    assert [file.name for file in files] == ["fig2.csv", "fig2.svg", "fig2.png"]
     assert len(files[0].read_text().splitlines()) == len(points) + 1
     assert files[1].read_text().startswith("<svg") and files[2].read_bytes().startswith(b"\x89PNG")
 
