@@ -4,9 +4,11 @@ import subprocess
 import sys
 from importlib.resources import files
 
+import pytest
 import torch
 
-from parallelbench.models.registry import load_denoiser
+from parallelbench.models.generators.base import Request
+from parallelbench.models.registry import load_denoiser, load_model, shipped
 from parallelbench.tasks import expand_tasks
 from parallelbench.training.evaluation import accuracies
 
@@ -42,6 +44,18 @@ def test_they_solve_held_out_samples_one_token_at_a_time():
     )
     found = accuracies(load_denoiser("tiny"), expand_tasks(names), 8, "confidence:k=1")
     assert min(found.values()) >= 7 / 8, found
+
+
+@pytest.mark.parametrize("name", ["tiny-uniform", "tiny-ar"])
+def test_the_ones_that_decode_by_themselves_solve_held_out_lists(name):
+    assert name in {entry.name for entry in shipped()}
+    model = load_model(name)
+    for task in expand_tasks(("waiting_line/reverse", "waiting_line/remove_index")):
+        asked = {str(sample.index): sample for sample in task.samples(0, 8, "test")}
+        requests = [Request(i, sample.messages, task.max_tokens, int(i)) for i, sample in asked.items()]
+        answers = list(model.generate(requests, 8))
+        scores = [task.score(asked[answer.id], answer.text).lenient for answer in answers]
+        assert len(scores) == 8 and sum(scores) >= 7, answers
 
 
 def test_they_are_computed_in_float32_without_half_precision_units():

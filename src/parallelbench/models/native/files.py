@@ -5,7 +5,6 @@ import json
 import stat
 from collections.abc import Mapping
 from dataclasses import asdict
-from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -133,7 +132,6 @@ def is_built_in(model: str) -> bool:
     return (BUILT_IN / model / WEIGHTS).is_file()
 
 
-@lru_cache(maxsize=1)  # a run asks for its tasks first and decodes with it afterwards
 def load_built_in(model: str, name: str, steps: int = 0) -> Denoiser | Generator:
     """A model whose weights the package ships, such as `tiny`, under its canonical name; see `load_native`."""
     folder = BUILT_IN / model
