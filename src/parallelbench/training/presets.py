@@ -5,7 +5,7 @@ from typing import Any
 
 TINY: Mapping[str, Any] = {
     "tasks": ("waiting_line", "puzzle"),
-    "steps": 7_500,
+    "steps": 10_500,
     "weights": {
         "waiting_line/copy": 0.3,
         "waiting_line/reverse": 0.4,
