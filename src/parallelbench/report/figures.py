@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from parallelbench.errors import UsageError
+from parallelbench.report import palette
 
 MARKS = 12
 """Values of x up to which each has a mark of its own on the axis."""
@@ -155,8 +156,10 @@ def experiment_figure(rows: Sequence[Mapping[str, Any]], title: str, axes: tuple
     x, y = _axis_x(known, axes[0], log_x, named), _axis_y(axes[1])
     legend = alt.Legend(columns=2, orient="bottom", labelLimit=320)
     order = list(dict.fromkeys(row["series"] for row in known))
-    color = alt.Color("series:N", title=None, legend=legend, sort=order)
-    shape = alt.Shape("series:N", legend=None, sort=order)
+    hues = alt.Scale(domain=order, range=palette.colors(order))
+    color = alt.Color("series:N", title=None, legend=legend, sort=order, scale=hues)
+    marks = alt.Scale(domain=order, range=[palette.MARKS[n % len(palette.MARKS)] for n in range(len(order))])
+    shape = alt.Shape("series:N", legend=None, sort=order, scale=marks)
     beside = {"xOffset": alt.XOffset("series:N", sort=order)} if named else {}
     panels = list(dict.fromkeys(str(row["panel"]) for row in known))
 

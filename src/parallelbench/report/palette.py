@@ -6,7 +6,7 @@ so that nothing rests on colour alone.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
@@ -115,6 +115,14 @@ def style(method: str) -> Style:
     dash = DASHES[number % len(DASHES)]
     source = method.partition("@")[2]
     return Style(color, MARKS[number % len(MARKS)], _VARIANTS.get(source, (5, 5)) if source else dash)
+
+
+def colors(series: Sequence[str]) -> list[str]:
+    """Colours of what a figure compares: methods have their own, anything else takes the hues in turn."""
+    return [
+        style(name).color if our_name(name) in _CHOSEN else HUES[number % len(HUES)]
+        for number, name in enumerate(series)
+    ]
 
 
 def shade(share: float) -> str:
