@@ -11,7 +11,7 @@ from parallelbench.report import palette
 
 MARKS = 12
 """Values of x up to which each has a mark of its own on the axis."""
-NEAR = 0.07
+NEAR = 0.13
 """Share of an axis within which the dots of a map count as one place."""
 SCALE = 2.0
 """Pixels of a PNG to a point of the figure."""
@@ -113,7 +113,7 @@ def map_figure(rows: Sequence[Mapping[str, Any]], title: str, axes: tuple[str, s
     known = [row for row in rows if row["x"] is not None and row["y"] is not None]
     ends = {key: (min(row[key] for row in known), max(row[key] for row in known)) for key in "xy"} if known else {}
     near = {key: NEAR * (high - low) for key, (low, high) in ends.items()}
-    x, y = (alt.X("x:Q", title=axes[0]), alt.Y("y:Q", title=axes[1], scale=alt.Scale(padding=20)))
+    x, y = (alt.X("x:Q", title=axes[0]), alt.Y("y:Q", title=axes[1], scale=alt.Scale(padding=55)))
 
     def panel(name: str) -> Any:
         mine = [dict(row) for row in known if row["panel"] == name]
@@ -127,7 +127,7 @@ def map_figure(rows: Sequence[Mapping[str, Any]], title: str, axes: tuple[str, s
         sides: dict[bool, Literal["left", "right"]] = {True: "right", False: "left"}
         for side, align in sides.items():
             labels = [
-                {"x": g[0]["x"], "y": g[0]["y"], "label": "\n".join(row["series"].replace("_", " ") for row in g)}
+                {"x": g[0]["x"], "y": g[0]["y"], "label": _stacked([row["series"] for row in g])}
                 for g in groups
                 if (g[0]["x"] > sum(ends["x"]) / 2) == side
             ]
@@ -138,6 +138,12 @@ def map_figure(rows: Sequence[Mapping[str, Any]], title: str, axes: tuple[str, s
         return alt.layer(*layers).properties(width=420, height=300, title=name)
 
     return alt.concat(*map(panel, dict.fromkeys(row["panel"] for row in known)), columns=2).properties(title=title)
+
+
+def _stacked(names: Sequence[str]) -> str:
+    """Names that share a place on the map, two a line."""
+    told = [name.replace("_", " ") for name in names]
+    return "\n".join(", ".join(told[place : place + 2]) for place in range(0, len(told), 2))
 
 
 def experiment_figure(rows: Sequence[Mapping[str, Any]], title: str, axes: tuple[str, str], log_x: bool) -> Any:
