@@ -67,7 +67,8 @@ def _decoded(name: str, model: list[str] | None, samples: int | None, seed: int,
     from parallelbench.runs.plan import RunSettings
     from parallelbench.runs.store import read_frames
 
-    plan = lookup(EXPERIMENTS, name, "experiment")
+    lookup(dict.fromkeys((THEORY, *EXPERIMENTS)), name, "experiment")
+    plan = EXPERIMENTS[name]
     held = [one for one in plan.models if one.partition(":")[0] in MODELS]
     settings = RunSettings(
         models=tuple(model or held), tasks=plan.tasks, methods=plan.methods, seed=seed, samples=samples or plan.samples
