@@ -14,8 +14,10 @@ import pytest
 
 from analysis.test_pbx import plain_pbx
 from parallelbench.analysis import compare, cost, failures, merge, oracle, orders, taskmap
+from parallelbench.analysis.curves import COSTS, READ
 from parallelbench.analysis.groups import group_curves
 from parallelbench.analysis.pbx import PBS, best_per_model, leaderboard
+from parallelbench.runs.signature import frame_signature
 from parallelbench.runs.store import EXTRA
 
 GOLDEN = Path(__file__).parents[1] / "fixtures" / "golden_run"
@@ -82,6 +84,13 @@ def test_pbx_with_interpolation():
         for x in PBS:
             assert entry[f"PB{x}"] == pytest.approx(plain_pbx(pairs, x, kinds[method])), (method, x)
     assert any(entries["threshold"][f"PB{x}"] not in [t for t, _ in pairs] for x in PBS), "something is interpolated"
+
+
+def test_a_leaderboard_of_few_columns_is_the_same_one():
+    for against in COSTS:
+        few, whole = (leaderboard(merge.merged([GOLDEN], only=only), 50, against=against) for only in (READ, None))
+        assert few == whole
+    assert frame_signature(merge.merged([GOLDEN], only=READ)) == frame_signature(merge.merged([GOLDEN]))
 
 
 def test_the_best_method_of_a_model():

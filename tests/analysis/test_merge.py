@@ -6,6 +6,7 @@ import pytest
 from analysis.frames import frame, lane
 from parallelbench.analysis.compare import compare
 from parallelbench.analysis.cost import cost
+from parallelbench.analysis.curves import READ
 from parallelbench.analysis.failures import failure_kinds, kind_of
 from parallelbench.analysis.merge import merged, refuse_mixtures
 from parallelbench.analysis.oracle import oracle, oracle_gap
@@ -43,9 +44,20 @@ def stored(directory, *lanes):
 def test_directories_that_measure_different_things_are_refused_by_field(tmp_path, field, value, told):
     a = stored(tmp_path / "a", {})
     b = stored(tmp_path / "b", {field: value, "sample": "other"})
-    with pytest.raises(UsageError, match=told):
-        refuse_mixtures(merged([a, b]))
-    refuse_mixtures(merged([a]))
+    for only in (None, READ):
+        with pytest.raises(UsageError, match=told):
+            refuse_mixtures(merged([a, b], only=only))
+        refuse_mixtures(merged([a], only=only))
+
+
+def test_a_directory_that_mixes_is_refused_however_it_is_read(tmp_path):
+    a = stored(tmp_path / "a", {}, {"profile": "pb2025"})
+    b = stored(tmp_path / "b", {}, {"sample": "s0"})
+    for only in (None, READ):
+        with pytest.raises(UsageError, match="mix profile values 'native', 'pb2025'; give one profile at a time"):
+            refuse_mixtures(merged([a], only=only))
+        with pytest.raises(UsageError, match="mix lane_id values 'b0', 'b1' of one sample, 's0' under"):
+            refuse_mixtures(merged([b], only=only))
 
 
 def test_other_models_tasks_and_settings_merge(tmp_path):

@@ -105,8 +105,11 @@ def test_a_lower_bar_never_gives_less_and_interpolation_never_less_than_measured
 def test_many_curves_at_once_are_each_curve_alone(seed, kind):
     rng = np.random.default_rng(seed)
     score, tps = rng.integers(0, 21, (30, 5)) * 5.0, rng.integers(1, 6, (30, 5)) * 1.0
-    expected = [plain_pbx(list(zip(t, s, strict=True)), 75, kind) for s, t in zip(score, tps, strict=True)]
-    assert reach(score, tps, 75, kind) == pytest.approx(np.array(expected))
+    expected = [
+        [plain_pbx(list(zip(t, s, strict=True)), x, kind) for s, t in zip(score, tps, strict=True)] for x in (75, 40.0)
+    ]
+    assert reach(score, tps, 75, kind) == pytest.approx(np.array(expected[0]))
+    assert reach(score, tps, (75, 40.0), kind) == pytest.approx(np.array(expected))
 
 
 @settings(max_examples=30)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -328,3 +329,21 @@ def test_a_frame_takes_further_columns_along(tmp_path):
             store.frame(["texts"])
     assert sorted(set(row["commit_step"])) == [0, 1] and len(row["commit_step"]) == 32
     assert row["parts"] == {"copied": 1.0} and row["text"].startswith('["')
+
+
+@pytest.mark.parametrize(
+    "only", [("score",), ("lane_id",), ("task", "setting"), ("nfe", "sample", "model", "seed", "score_strict", "error")]
+)
+def test_fewer_columns_hold_what_all_hold(tmp_path, only):
+    with Store(tmp_path, create=True) as store:
+        assert list(store.frame(only=only)) == list(only) and store.frame(only=only).empty
+        for number in range(7):
+            changes = {"model": f"m{number % 2}", "task": "", "score": None if number == 3 else 0.1 * number}
+            store.add_lane(lane(f"{number * 5 % 7}", **changes, nfe=None if number == 3 else number))
+        few, whole = store.frame(["text"], only), store.frame(["text"])
+        with pytest.raises(UsageError, match="Unknown column 'scores'. Did you mean 'score'"):
+            store.frame(only=["scores"])
+    assert list(few) == [*only, "text"] and len(few) == 7
+    shared = {"model", "task", "setting"} & set(only)
+    assert {name for name in few if few[name].dtype == "category"} == shared
+    pd.testing.assert_frame_equal(few.astype(dict.fromkeys(shared, str)), whole[[*only, "text"]])

@@ -40,7 +40,7 @@ def interval(values: Floats) -> list[float]:
 
 
 def intervals(values: Floats) -> Floats:
-    """`interval` of every column of [R, S] at once, [2, S]."""
+    """`interval` along the first axis of [R, ...], [2, ...]."""
     tail = (1 - COVERAGE) / 2
     ends: Floats = np.quantile(values, [tail, 1 - tail], axis=0)
     return ends
@@ -68,19 +68,20 @@ def resample(table: pd.DataFrame, settings: list[str], resamples: int, seed: int
         resamples: R.
         seed: makes the draw.
     """
-    columns = pd.Categorical(table["setting"], categories=settings).codes.astype(np.int64)
-    places, _ = pd.factorize(table["sample"], sort=True)  # numbers in the order of the names: quicker to tell apart
-    table = table[["task", "score", "tps"]].assign(column=columns, sample=places)
+    columns = pd.Index(settings).get_indexer(pd.Index(table["setting"]))
+    task_of, tasks = pd.factorize(table["task"], sort=True)
+    sample_of, _ = pd.factorize(table["sample"], sort=True)
+    lane_scores, lane_tps = (table[name].to_numpy(dtype=np.float64) for name in ("score", "tps"))
     score: dict[str, Floats] = {}
     tps: dict[str, Floats] = {}
-    for name, part in table.groupby("task", sort=True):
-        task = str(name)
-        sample, ids = pd.factorize(part["sample"], sort=True)
-        cell = sample * len(settings) + part["column"].to_numpy()
-        shape = (len(ids), len(settings))
-        draws = draw(len(ids), resamples, seed, task)
-        score[task] = _means(part["score"].to_numpy(dtype=np.float64), cell, shape, draws)
-        tps[task] = _means(part["tps"].to_numpy(dtype=np.float64), cell, shape, draws)
+    for number, task in enumerate(map(str, tasks)):
+        here = np.flatnonzero(task_of == number)
+        samples, row = np.unique(sample_of[here], return_inverse=True)  # in the order of their names
+        cell = row * len(settings) + columns[here]
+        shape = (len(samples), len(settings))
+        draws = draw(len(samples), resamples, seed, task)
+        score[task] = _means(lane_scores[here], cell, shape, draws)
+        tps[task] = _means(lane_tps[here], cell, shape, draws)
     return Resampled(score, tps)
 
 
@@ -90,6 +91,9 @@ def _means(values: Floats, cell: npt.NDArray[np.int64], shape: tuple[int, int], 
     size = shape[0] * shape[1]
     totals = np.bincount(cell, np.where(known, values, 0.0), size).reshape(shape)
     counts = np.bincount(cell, known, size).reshape(shape)
+    if (counts == 1).all():  # the usual case: each sample has one value, and each resample draws as many
+        means: Floats = draws @ totals / shape[0]
+        return means
     with np.errstate(invalid="ignore"):
         measured = totals.sum(0) / counts.sum(0)
         means = draws @ totals / (drawn := draws @ counts)

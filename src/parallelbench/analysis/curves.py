@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pandas as pd
 
-from parallelbench.analysis.merge import refuse_mixtures
+from parallelbench.analysis.merge import MUST_AGREE, refuse_mixtures
 from parallelbench.errors import UsageError, unknown
 
 POINT_KEYS = ["model", "method", "setting", "kind", "task"]
@@ -19,6 +19,8 @@ LANE_COLUMNS = [
     *("lane_id", "sample", "score", "score_strict", "max_tokens", "effective_tokens", "nfe", "rows", "error"),
     *("profile", "task_version"),
 ]
+READ = tuple(dict.fromkeys([*LANE_COLUMNS, *(name for field, scope in MUST_AGREE for name in (field, *scope))]))
+"""The columns of a store that `lanes` looks at: reading no others is quicker, see `Store.frame`."""
 
 
 def natural_key(text: str) -> tuple[tuple[bool, float, str], ...]:
@@ -51,7 +53,8 @@ def lanes(frame: pd.DataFrame, against: str = "nfe") -> pd.DataFrame:
     table = frame[LANE_COLUMNS].assign(failed=frame["error"].notna())
     # The same lane may come from two run folders: it counts once, and a finished copy before a failed one.
     # Sorting also fixes the order of every later sum, so that results do not depend on the order of rows.
-    if not (table["lane_id"].is_unique and table["lane_id"].is_monotonic_increasing):
+    ids = table["lane_id"]
+    if not ids.is_monotonic_increasing or (ids == ids.shift()).any():
         table = table.sort_values(["lane_id", "failed"]).drop_duplicates("lane_id")
     table = table.reset_index(drop=True)
     columns = ["score", "score_strict", "max_tokens", "effective_tokens", "nfe", "rows"]
@@ -80,11 +83,11 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
     """`points` of a table that `lanes` has prepared."""
     if table.empty:
         return pd.DataFrame(columns=[*POINT_KEYS, *MEASURES, *COUNTS])
-    groups = table.groupby(POINT_KEYS, sort=True)
+    groups = table.groupby(POINT_KEYS, sort=True, observed=True)  # a store may give its texts as categories
     result = groups[MEASURES].mean()
     result["n"] = groups.size()
     result["unscored"] = result["n"] - groups["score"].count()
-    return _in_natural_order(result.reset_index())
+    return _in_natural_order(result.reset_index().astype(dict.fromkeys(POINT_KEYS, str)))
 
 
 def missing_tasks(table: pd.DataFrame) -> dict[str, list[str]]:
@@ -124,9 +127,7 @@ def mean_curve(table: pd.DataFrame) -> pd.DataFrame:
 
 def _in_natural_order(table: pd.DataFrame) -> pd.DataFrame:
     """Rows by model, method, setting as a person counts, task."""
-    keys = [
-        (row.model, row.method, natural_key(str(row.setting)), row.setting, getattr(row, "task", ""))
-        for row in table.itertuples()
-    ]
+    rows = zip(*(table[name].tolist() for name in POINT_KEYS if name in table), strict=True)
+    keys = [(model, method, natural_key(str(setting)), setting, *rest) for model, method, setting, *rest in rows]
     order = sorted(range(len(keys)), key=keys.__getitem__)
     return table.iloc[order].reset_index(drop=True)

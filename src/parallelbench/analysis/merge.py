@@ -20,7 +20,9 @@ MUST_AGREE: Sequence[tuple[str, tuple[str, ...]]] = (
 _NOUN = {"task_version": "version"}
 
 
-def merged(directories: Iterable[Path], extra: Collection[str] = ()) -> pd.DataFrame:
+def merged(
+    directories: Iterable[Path], extra: Collection[str] = (), only: Collection[str] | None = None
+) -> pd.DataFrame:
     """The lanes of run directories, each once, with the column `directory` that tells where they come from.
 
     A lane found twice counts once, a finished copy before a failed one. Whether the lanes may be averaged
@@ -29,6 +31,7 @@ def merged(directories: Iterable[Path], extra: Collection[str] = ()) -> pd.DataF
     Args:
         directories: Run directories, at least one.
         extra: Further columns, see `runs.store.EXTRA`.
+        only: Of the usual columns, these alone, see `Store.frame`; of several directories, with lane_id and error.
 
     Raises:
         UsageError: no run directory, a damaged store, or none given.
@@ -36,7 +39,7 @@ def merged(directories: Iterable[Path], extra: Collection[str] = ()) -> pd.DataF
     frames = []
     for directory in directories:
         with Store(directory) as store:
-            frames.append(store.frame(extra).assign(directory=str(directory)))
+            frames.append(store.frame(extra, only).assign(directory=str(directory)))
     if not frames:
         raise UsageError("No run directory given; name at least one, e.g. runs/quick.")
     if len(frames) == 1:  # a store holds a lane once, and gives them in this order
@@ -76,8 +79,8 @@ def refuse_mixtures(frame: pd.DataFrame) -> None:
 def _refuse_doubles(frame: pd.DataFrame) -> None:
     """A sample decoded twice under one setting, by two versions of something, would count twice."""
     key = ["model", "setting", "task", "sample"]
-    lanes = frame if frame["lane_id"].is_unique else frame.drop_duplicates("lane_id")
-    doubles = lanes[lanes.duplicated(key, keep=False)]
+    doubles = frame[frame.duplicated(key, keep=False)].drop_duplicates("lane_id")
+    doubles = doubles[doubles.duplicated(key, keep=False)]
     if not doubles.empty:
         first = doubles.iloc[0]
         ids = doubles.loc[(doubles[key] == first[key]).all(axis=1), "lane_id"].tolist()
@@ -92,7 +95,7 @@ def _refuse_mixture(frame: pd.DataFrame, field: str, scope: tuple[str, ...]) -> 
     rows = frame[[*scope, field]].drop_duplicates()
     if rows.empty:
         return
-    for name, part in rows.groupby(list(scope)) if scope else [((), rows)]:
+    for name, part in rows.groupby(list(scope), observed=True) if scope else [((), rows)]:
         if len(part) == 1:
             continue
         inside = " and ".join(f"{column} {value!r}" for column, value in zip(scope, name, strict=True))

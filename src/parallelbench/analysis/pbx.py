@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from parallelbench.analysis.bootstrap import Floats, Resampled, interval, intervals, resample
+from parallelbench.analysis.bootstrap import Floats, Resampled, intervals, resample
 from parallelbench.analysis.curves import lanes, mean_curve, missing_tasks, summarise
 from parallelbench.errors import UsageError, unknown
 
@@ -29,8 +29,8 @@ CURVE_FIELDS = (
 )
 
 
-def reach(score: Floats, tps: Floats, x: float, kind: str, value: Floats | None = None) -> Floats:
-    """PBx of each of R curves of S points.
+def reach(score: Floats, tps: Floats, x: float | Sequence[float], kind: str, value: Floats | None = None) -> Floats:
+    """PBx of each of R curves of S points, for one x or for X of them.
 
     In the order of tokens per step, the last point with score >= x counts. A static method stops there: its
     settings are integers, there is nothing between two of them. Otherwise the line to the next point is
@@ -41,12 +41,12 @@ def reach(score: Floats, tps: Floats, x: float, kind: str, value: Floats | None 
     Args:
         score: [R, S], percent; S >= 1, no NaN.
         tps: [R, S], tokens per step.
-        x: percent.
+        x: percent; one number or X.
         kind: static, adaptive or revising.
         value: [R, S], what to read off at that place of the curve; tokens per step unless given.
 
     Returns:
-        [R].
+        [R], or [X, R] for X numbers.
 
     Raises:
         UsageError: an unknown kind.
@@ -60,13 +60,14 @@ def reach(score: Floats, tps: Floats, x: float, kind: str, value: Floats | None 
     for j in range(1, score.shape[1]):
         same = place[:, j] == place[:, j - 1]
         score[same, j], value[same, j] = score[same, j - 1], value[same, j - 1]
-    enough = score >= x
-    row, last = np.arange(len(score)), score.shape[1] - 1 - enough[:, ::-1].argmax(1)
+    wanted = np.asarray(x, dtype=np.float64)[..., None]
+    enough = score >= wanted[..., None]
+    row, last = np.arange(len(score)), score.shape[1] - 1 - enough[..., ::-1].argmax(-1)
     after = np.minimum(last + 1, score.shape[1] - 1) if kind != "static" else last
     fall = score[row, last] - score[row, after]
-    share = np.divide(score[row, last] - x, fall, out=np.zeros(len(score)), where=fall > 0)
+    share = np.divide(score[row, last] - wanted, fall, out=np.zeros(fall.shape), where=fall > 0)
     found: Floats = value[row, last] + share * (value[row, after] - value[row, last])
-    return np.where(enough.any(1), found, 0.0)
+    return np.where(enough.any(-1), found, 0.0)
 
 
 def pbx(curve: pd.DataFrame, x: float, kind: str, column: str = "tps") -> float:
@@ -92,8 +93,9 @@ def _all_pbx(curve: pd.DataFrame, xs: Sequence[float], kind: str, columns: Seque
     known = np.isfinite(values["score"]) & np.isfinite(values["tps"])
     if not known.any():
         return {column: [math.nan] * len(xs) for column in columns}
-    score, tps = (values[name][known][None] for name in ("score", "tps"))
-    return {c: [float(reach(score, tps, x, kind, values[c][known][None])[0]) for x in xs] for c in columns}
+    score, tps = (np.tile(values[name][known], (len(columns), 1)) for name in ("score", "tps"))
+    found = reach(score, tps, xs, kind, np.stack([values[column][known] for column in columns]))
+    return dict(zip(columns, found.T.tolist(), strict=True))
 
 
 def leaderboard(frame: pd.DataFrame, bootstrap: int = 1000, seed: int = 0, against: str = "nfe") -> list[Entry]:
@@ -121,7 +123,8 @@ def leaderboard(frame: pd.DataFrame, bootstrap: int = 1000, seed: int = 0, again
     measured = summarise(table)
     curve, missing = mean_curve(measured), missing_tasks(measured)
     entries = []
-    for (model, method), part in table.groupby(["model", "method"], sort=True):
+    read = ["model", "method", "profile", "task", "sample", "setting", "score", "tps"]
+    for (model, method), part in table[read].groupby(["model", "method"], sort=True, observed=True):
         mine = [t[(t["model"] == model) & (t["method"] == method)] for t in (measured, curve)]
         head = {"model": str(model), "method": str(method), "profile": str(part["profile"].iloc[0])}
         head |= {"against": against}
@@ -176,11 +179,10 @@ def _entry(table: pd.DataFrame, measured: pd.DataFrame, curve: pd.DataFrame, boo
     entry["intervals"] = _pbx_intervals(draws, settings, measured, inside, kinds[0])
     entry["tasks"] = int(curve["tasks"].iloc[0]) if inside else 0
     entry["outside_curve"] = [setting for setting in settings if setting not in inside]
-    entry["curve"] = [_record(row, CURVE_FIELDS) for row in curve.to_dict("records")]
-    ends = {} if draws is None else {task: intervals(values) for task, values in draws.score.items()}
+    entry["curve"] = _records(curve, CURVE_FIELDS)
+    ends = {} if draws is None else _score_ends(draws)
     entry["points"] = [
-        _record(row, POINT_FIELDS) | {"score_interval": _score_interval(ends, settings, row)}
-        for row in measured.to_dict("records")
+        row | {"score_interval": _score_interval(ends, settings, row)} for row in _records(measured, POINT_FIELDS)
     ]
     return entry
 
@@ -193,24 +195,30 @@ def _pbx_intervals(
         return {}
     tasks = sorted(set(measured.loc[measured["setting"].isin(inside) & measured["score"].notna(), "task"]))
     score, tps = draws.mean(tasks, [settings.index(setting) for setting in inside])
-    return {f"PB{x}": interval(reach(score, tps, x, kind)) for x in PBS}
+    ends = intervals(reach(score, tps, PBS, kind).T)
+    return {f"PB{x}": bounds for x, bounds in zip(PBS, ends.T.tolist(), strict=True)}
+
+
+def _score_ends(draws: Resampled) -> dict[str, Floats]:
+    """The `interval` of every task and setting at once: for each task, [2, S]."""
+    ends = intervals(np.stack([*draws.score.values()], axis=1))
+    return dict(zip(draws.score, ends.swapaxes(0, 1), strict=True))
 
 
 def _score_interval(
     ends: Mapping[str, Floats], settings: Sequence[str], point: Mapping[Any, Any]
 ) -> list[float] | None:
-    if not ends or math.isnan(point["score"]):
+    if not ends or point["score"] is None:
         return None
     low, high = ends[point["task"]][:, settings.index(point["setting"])]
     return [float(low), float(high)]
 
 
-def _record(row: Mapping[Any, Any], fields: Sequence[str]) -> Entry:
-    return {field: _plain(row[field]) for field in fields}
+def _records(table: pd.DataFrame, fields: Sequence[str]) -> list[Entry]:
+    columns = (map(_plain, table[field].tolist()) for field in fields)
+    return [dict(zip(fields, values, strict=True)) for values in zip(*columns, strict=True)]
 
 
 def _plain(value: Any) -> Any:
-    """A Python number or text; None for NaN, which JSON does not have."""
-    if isinstance(value, np.generic):
-        value = value.item()
+    """None for NaN, which JSON does not have."""
     return None if isinstance(value, float) and math.isnan(value) else value

@@ -52,7 +52,7 @@ def leaderboard(
             raise UsageError("Give either run directories or --curves DIR, e.g. pb leaderboard runs/quick.")
         if curves is not None and against != "nfe":
             raise UsageError("Published curves count forwards only; --against needs run directories.")
-        frame = _lanes(directories, profile, seed) if directories else None
+        frame = _lanes(directories, profile, seed, ceiling) if directories else None
         entries = published_leaderboard(curves) if curves is not None else rank(frame, bootstrap, against=against)  # type: ignore[arg-type]
         shown = [] if scores is None else _of_method(entries, scores)
         if ceiling:
@@ -68,10 +68,11 @@ def leaderboard(
             note(f"signature: {frame_signature(frame)}")
 
 
-def _lanes(directories: list[Path], profile: str | None, seed: int | None) -> "pd.DataFrame":
+def _lanes(directories: list[Path], profile: str | None, seed: int | None, ceiling: bool) -> "pd.DataFrame":
+    from parallelbench.analysis.curves import READ
     from parallelbench.analysis.merge import merged
 
-    frame = merged(directories)
+    frame = merged(directories, only=(*READ, "sample_index") if ceiling else READ)
     if profile is not None:
         from parallelbench.tasks.base import PROFILES
 

@@ -141,7 +141,7 @@ def attach_ceilings(entries: Sequence[dict[str, Any]], frame: "pd.DataFrame") ->
     temperature; the mean over lanes. It bounds decoders that never mask a token again. None for other tasks.
     """
     best: dict[tuple[str, str, str], list[float]] = {}
-    for (model, task, seed), lanes in frame[frame["error"].isna()].groupby(["model", "task", "seed"]):
+    for (model, task, seed), lanes in frame[frame["error"].isna()].groupby(["model", "task", "seed"], observed=True):
         if str(task).split("/")[0] in CATEGORIES:
             for setting, value in _lane_ceilings(str(model), str(task), int(str(seed)), lanes):
                 best.setdefault((str(model), setting, str(task)), []).append(value)

@@ -52,8 +52,9 @@ def run_signature(
 
 def frame_signature(frame: pd.DataFrame) -> str:
     """Signature of stored lanes, at least one: every value a column takes, so that a mixture shows."""
-    tasks = sorted({f"{name}.{version}" for name, version in zip(frame["task"], frame["task_version"], strict=True)})
-    per_task = frame.groupby("task")["sample"].nunique()
+    versions = frame[["task", "task_version"]].drop_duplicates()
+    tasks = sorted(f"{row.task}.{row.task_version}" for row in versions.itertuples())
+    per_task = frame.groupby("task", observed=True)["sample"].nunique()
 
     def all_of(*columns: str) -> str:
         rows = frame[list(columns)].drop_duplicates().astype(str)

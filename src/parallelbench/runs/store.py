@@ -8,13 +8,17 @@ import fcntl
 import json
 import os
 import sqlite3
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
+from pandas.api.types import is_numeric_dtype
 
 from parallelbench.errors import RunError, UsageError, lookup
 
@@ -59,7 +63,7 @@ _SHARED = (
     "model, revision, task, task_version, method, setting, kind, seed, profile, grammar, numerics, max_tokens"
 ).split(", ")
 """Columns whose values all samples of a task share under one setting: read as one text, told apart once."""
-_CHUNK = 2000
+_CHUNK = 500
 """Lanes fetched at a time; few enough that their tuples stay in the processor's cache."""
 EXTRA = ("run_id", "tokens", "text", "parts", "commit_step", "revisions")
 """Columns of a lane that `Store.frame` leaves out unless asked."""
@@ -295,24 +299,28 @@ class Store:
         lane = dict(found[0])
         return {k: json.loads(v) if k in _JSON and v is not None else v for k, v in lane.items()}
 
-    def frame(self, extra: Collection[str] = ()) -> pd.DataFrame:
+    def frame(self, extra: Collection[str] = (), only: Collection[str] | None = None) -> pd.DataFrame:
         """All lanes in the order of their ids, without tokens, texts and trajectories.
 
         Args:
             extra: Columns to read all the same: any of `EXTRA`. Those that the file keeps as JSON come parsed.
+            only: Of the other columns, read these alone, and texts that many lanes share as categories: for
+                readers in a hurry. All of them unless given.
 
         Raises:
-            UsageError: `extra` names something else.
+            UsageError: `extra` or `only` names something else.
         """
-        for name in extra:
-            lookup(dict.fromkeys(EXTRA), name, "column")
-        columns = [*_FRAME, *extra]
-        own = [name for name in columns if name not in _SHARED]
+        for known, names in ((EXTRA, extra), (_FRAME, only or ())):
+            for name in names:
+                lookup(dict.fromkeys(known), name, "column")
+        columns = [*(_FRAME if only is None else only), *extra]
+        shared = [name for name in _SHARED if name in columns]
+        own = list(dict.fromkeys(name for name in ("lane_id", *columns) if name not in shared))
         with self._faults():
             cursor = self._db.cursor()
             cursor.row_factory = None  # plain tuples
-            cursor.execute(f"SELECT json_array({', '.join(_SHARED)}), {', '.join(own)} FROM lanes")
-            frame = _frame(cursor, own)[columns]
+            cursor.execute(f"SELECT json_array({', '.join(shared)}), {', '.join(own)} FROM lanes")
+            frame = _frame(cursor, shared, own, only is not None)[columns]
         for name in extra:
             if name in _JSON:
                 parsed = [json.loads(v) if isinstance(v, str) else None for v in frame[name]]
@@ -320,21 +328,28 @@ class Store:
         return frame
 
 
-def _frame(cursor: sqlite3.Cursor, own: Sequence[str]) -> pd.DataFrame:
+def _frame(cursor: sqlite3.Cursor, shared: Sequence[str], own: Sequence[str], categories: bool) -> pd.DataFrame:
     """The lanes of a query for the shared columns as one JSON text, then for a lane's own; by lane_id."""
-    places: dict[str, int] = {}
-    place: list[int] = []
+    number: defaultdict[str, int] = defaultdict(count().__next__)  # of each text, as they come
+    places: list[int] = []
     values: list[list[Any]] = [[] for _ in own]
     while chunk := cursor.fetchmany(_CHUNK):
-        shared, *columns = zip(*chunk, strict=True)
-        place.extend([places.setdefault(text, len(places)) for text in shared])
+        texts, *columns = zip(*chunk, strict=True)
+        places.extend(map(number.__getitem__, texts))
         for known, column in zip(values, columns, strict=True):
             known.extend(column)
-    # In SQL, sorting would read the file in the order of random ids.
-    lanes = pd.DataFrame(dict(zip(own, values, strict=True))).sort_values("lane_id")
-    distinct = pd.DataFrame.from_records([json.loads(text) for text in places], columns=_SHARED)
-    shared_by = distinct.take(np.array(place, dtype=np.int64)[lanes.index])
-    return pd.concat([shared_by.reset_index(drop=True), lanes.reset_index(drop=True)], axis=1)
+    lanes = pd.DataFrame(dict(zip(own, map(_packed, values), strict=True)))
+    order = lanes["lane_id"].argsort().to_numpy()  # in SQL, sorting would read the file in the order of random ids
+    distinct = pd.DataFrame([json.loads(text) for text in number], index=range(len(number)), columns=list(shared))
+    if categories:
+        distinct = distinct.astype({name: "category" for name in shared if not is_numeric_dtype(distinct[name])})
+    shared_by = distinct.take(np.array(places, dtype=np.int64)[order])
+    return pd.concat([shared_by.reset_index(drop=True), lanes.take(order).reset_index(drop=True)], axis=1)
+
+
+def _packed(values: list[Any]) -> list[Any] | npt.NDArray[Any]:
+    """Numbers as an array, so that pandas need not look at each; else as they are."""
+    return np.array(values) if set(map(type, values)) in ({int}, {float}) else values
 
 
 def read_frames(directories: Iterable[Path], extra: Collection[str] = ()) -> pd.DataFrame:
