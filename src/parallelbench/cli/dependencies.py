@@ -70,7 +70,7 @@ def _compare(
     sample = task.samples(seed, number + 1)[number]
     denoiser = load_denoiser(model, [(task, sample)])
     if "attention" not in denoiser.spec.capabilities:
-        raise UsageError(f"{denoiser.spec.name} shows no attention; give a transformer checkpoint, or ideal.")
+        raise UsageError(f"{denoiser.spec.name} shows no attention; give a transformer checkpoint, tiny or ideal.")
     ideal = _ideal_of(denoiser, task, sample)
     canvas, masked = _canvas(denoiser, ideal, task, sample, known)
     count = last(layers, denoiser.depth)  # type: ignore[attr-defined]

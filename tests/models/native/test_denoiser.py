@@ -1,4 +1,6 @@
+import copy
 import json
+import math
 from dataclasses import asdict
 
 import pytest
@@ -8,7 +10,7 @@ from parallelbench.decoding import Lane, decode, parse_method
 from parallelbench.errors import UsageError
 from parallelbench.models.base import Denoiser
 from parallelbench.models.native.files import is_native, load_directory, save_network
-from parallelbench.models.native.network import AnswerNetwork, Size, initialise
+from parallelbench.models.native.network import AnswerNetwork, Size, initialise, rotary, rotate
 from parallelbench.models.registry import load_denoiser
 from parallelbench.models.words import ASSISTANT, EOS, FIRST_PIECE, MASK, PhraseTokenizer
 
@@ -137,3 +139,70 @@ def test_broken_weights_are_refused(folder, tmp_path):
     (tmp_path / "model.safetensors").write_bytes(b"\x80\x04not safetensors")
     with pytest.raises(UsageError, match="do not make a network"):
         load_directory(tmp_path, "broken")
+
+
+def eager_map(network, block, x):
+    """Attention [B, L, L] of a block whose input is x, by its definition, head by head."""
+    normed = block.before_attention(x)
+    turn, found = rotary(x.shape[1], SIZE.width // SIZE.heads), []
+    for q, k in zip(block.q(normed).chunk(SIZE.heads, -1), block.k(normed).chunk(SIZE.heads, -1), strict=True):
+        score = torch.einsum("bhic,bhjc->bij", rotate(q[:, None], *turn), rotate(k[:, None], *turn))
+        found.append((score / math.sqrt(q.shape[-1])).softmax(-1))
+    return sum(found) / SIZE.heads
+
+
+@pytest.mark.parametrize("last", [1, 2])
+def test_attention_is_that_of_the_last_layers_and_changes_no_logits(model, last):
+    prompt = model.encode(CHAT)
+    canvas, present = canvas_of(model, [prompt], [[MASK] * 6])
+    logits, maps = model.attended(canvas, present, present, last)
+    assert torch.equal(logits, model.logits(canvas, present, present))
+    x = model.network._embed(canvas[:, :-6], present[:, :-6], canvas[:, -6:])
+    expected = []
+    for block in model.network.blocks:
+        expected.append(eager_map(model.network, block, x))
+        x = block(x, rotary(x.shape[1], SIZE.width // SIZE.heads), torch.zeros(1, 1, 1, x.shape[1]))
+    torch.testing.assert_close(maps, sum(expected[-last:]) / last, atol=1e-6, rtol=0)
+    torch.testing.assert_close(maps.sum(-1), torch.ones(1, canvas.shape[1]))
+
+
+def test_attention_of_a_lane_does_not_depend_on_the_others(model):
+    one, two = model.encode(CHAT), model.encode([{"role": "user", "content": "Say this again:\na"}])
+    regions = [[MASK] * 6, [MASK] * 9]  # the second one is longer than the answer's window
+    canvas, present = canvas_of(model, [one, two], regions)
+    _, maps = model.attended(canvas, present, present, 2)
+    for lane, (prompt, region) in enumerate(zip((one, two), regions, strict=True)):
+        alone, there = canvas_of(model, [prompt], [region])
+        pad = canvas.shape[1] - alone.shape[1]
+        expected = model.attended(alone, there, there, 2)[1][0]
+        torch.testing.assert_close(maps[lane, pad:, pad:], expected, atol=1e-6, rtol=0)
+        assert not maps[lane, :pad].any() and not maps[lane, :, :pad].any()
+    assert not maps[1, -3:].any() and not maps[1, :, -3:].any() and maps[1, -4].any()
+
+
+def test_an_earlier_layer_answers_as_the_network_without_the_later_ones(model):
+    prompt = model.encode(CHAT)
+    canvas, present = canvas_of(model, [prompt], [[MASK] * 9])
+    rows = canvas == MASK
+    logits, agrees, probability = model.layered(canvas, present, rows, 2)
+    assert torch.equal(logits, model.logits(canvas, present, rows)) and agrees.shape == probability.shape == (2, 9)
+    shallow = copy.deepcopy(model)
+    del shallow.network.blocks[1]
+    early = shallow.logits(canvas, present, rows)
+    best = logits.argmax(-1)
+    assert agrees.tolist() == [(early.argmax(-1) == best).tolist(), [True] * 9]
+    expected = torch.stack([answers.softmax(-1)[torch.arange(9), best] for answers in (early, logits)])
+    torch.testing.assert_close(probability, expected)
+    assert not agrees[0].all() and model.layered(canvas, present, rows, 1)[1].shape == (1, 9)
+    assert not any(block._forward_hooks for block in model.network.blocks)
+
+
+@pytest.mark.parametrize("method", ["dawn:low=0.5", "dapd_staged:high=0.4", "adas:k=2", "rpd:tau=0.6"])
+def test_methods_that_look_inside_decode_with_it(model, method):
+    prompts = [tuple(model.encode([{"role": "user", "content": f"Say this again:\n{text}"}])) for text in ("a, b", "c")]
+    lanes = [Lane(str(i), prompt, 6, parse_method(method)) for i, prompt in enumerate(prompts)]
+    together = {result.lane.id: result for result in decode(model, lanes)}
+    for lane in lanes:
+        (alone,) = decode(model, [lane])
+        assert together[lane.id].error is None and MASK not in alone.tokens
+        assert together[lane.id].tokens == alone.tokens

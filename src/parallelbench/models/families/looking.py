@@ -13,6 +13,7 @@ from torch import Tensor
 
 from parallelbench.models.families.extras import optional
 from parallelbench.models.families.network import Network
+from parallelbench.models.lens import agreement
 
 PREFIX = "parallelbench_watched_"
 
@@ -107,12 +108,5 @@ def layered(
     finally:
         for hook in hooks:
             hook.remove()
-    best = logits.argmax(-1, keepdim=True)
-    agrees, probability = [], []
-    for state in states[:-1]:
-        answer = network.head(network.model.model.norm(state)).float()
-        agrees.append(answer.argmax(-1) == best.squeeze(-1))
-        probability.append(answer.softmax(-1).gather(-1, best).squeeze(-1))
-    agrees.append(torch.ones_like(best.squeeze(-1), dtype=torch.bool))
-    probability.append(logits.float().softmax(-1).gather(-1, best).squeeze(-1))
-    return logits, torch.stack(agrees), torch.stack(probability)
+    earlier = (network.head(network.model.model.norm(state)).float() for state in states[:-1])
+    return logits, *agreement(logits, earlier)

@@ -56,15 +56,28 @@ class Block(nn.Module):
         self.down = nn.Linear(size.hidden, size.width, bias=False)
 
     def forward(
-        self, x: Float[Tensor, "B L D"], turn: tuple[Tensor, Tensor], bias: Float[Tensor, "B 1 _ L"]
+        self,
+        x: Float[Tensor, "B L D"],
+        turn: tuple[Tensor, Tensor],
+        bias: Float[Tensor, "B 1 _ L"],
+        looks: list[Tensor] | None = None,
     ) -> Float[Tensor, "B L D"]:
-        """The next hidden states; `turn` is cos and sin of the rotary positions, `bias` is added to the scores."""
+        """The next hidden states.
+
+        Args:
+            x: The hidden states.
+            turn: Cos and sin of the rotary positions.
+            bias: Added to the scores.
+            looks: Where to put the attention [B, L, L], averaged over heads.
+        """
         normed = self.before_attention(x)
         q, k, v = (part(normed).unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in (self.q, self.k, self.v))
         # Plain products: on a CPU, and for canvases this short, they beat the fused attention kernel.
         scores = rotate(q, *turn) @ rotate(k, *turn).transpose(-1, -2) * q.shape[-1] ** -0.5
-        mixed = torch.softmax(scores + bias, dim=-1) @ v
-        x = x + self.o(mixed.transpose(1, 2).flatten(2))
+        weights = torch.softmax(scores + bias, dim=-1)
+        if looks is not None:
+            looks.append(weights.mean(1))
+        x = x + self.o((weights @ v).transpose(1, 2).flatten(2))
         normed = self.before_mlp(x)
         added: Tensor = self.down(F.silu(self.gate(normed)) * self.up(normed))
         return x + added
@@ -99,7 +112,11 @@ class AnswerNetwork(nn.Module):
         self.register_buffer("column", column, persistent=False)
 
     def forward(
-        self, prompt: Int[Tensor, "B P"], present: Bool[Tensor, "B P"], answer: Int[Tensor, "B A"]
+        self,
+        prompt: Int[Tensor, "B P"],
+        present: Bool[Tensor, "B P"],
+        answer: Int[Tensor, "B A"],
+        looks: list[Tensor] | None = None,
     ) -> Float[Tensor, "B A O"]:
         """Logits of every answer position over the tokens that can be written.
 
@@ -107,15 +124,23 @@ class AnswerNetwork(nn.Module):
             prompt: Token ids, padded on the left.
             present: False at the padding.
             answer: Token ids, hidden ones included; A is at most `size.answer`.
+            looks: Where every block puts its attention [B, P + A, P + A], averaged over heads.
         """
         x = self._embed(prompt, present, answer)
         turn = rotary(x.shape[1], self.size.width // self.size.heads)
         bias = self._bias(present, answer.shape[1])
         for block in self.blocks:
-            x = block(x, turn, bias)
+            x = block(x, turn, bias, looks)
+        return self.read(x, prompt, present)
+
+    def read(
+        self, x: Float[Tensor, "B L D"], prompt: Int[Tensor, "B P"], present: Bool[Tensor, "B P"]
+    ) -> Float[Tensor, "B A O"]:
+        """What hidden states of a prompt and an answer say, the last block's or an earlier one's; see `forward`."""
         x = self.norm(x)
-        places = prompt.shape[1] - self.size.causal  # an autoregressive model says the next token
-        asking, prompted = x[:, places : places + answer.shape[1]], x[:, : prompt.shape[1]]
+        prompts = prompt.shape[1]
+        places = prompts - self.size.causal  # an autoregressive model says the next token
+        asking, prompted = x[:, places : places + x.shape[1] - prompts], x[:, :prompts]
         pointed = self.point_from(asking) @ self.point_at(prompted).transpose(-1, -2) * self.size.width**-0.5
         column = torch.where(present, self.column[prompt], self.size.outputs)
         logits = F.pad(self.head(asking), (0, 1))
