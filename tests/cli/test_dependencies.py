@@ -17,6 +17,22 @@ def test_the_ideal_model_finds_its_own_edges(pb):
     assert told["attention"] == told["information"] and len(told["information"]) == 28
 
 
+def test_several_samples_are_averaged(pb):
+    words = ("inspect-dependencies", "--model", "tiny", "--task", "replace_random", "--layers", 0.25, "--json")
+    told = json.loads(pb(*words, "--sample", 1, "--samples", 3).out)
+    each = [json.loads(pb(*words, "--sample", number).out) for number in (1, 2, 3)]
+    assert [{**one, "files": []} for one in told["each"]] == each
+    assert told["samples"] == told["defined"] == 3 and told["layers"] == 1
+    for key in ("auc", "auc_nearness", "edges"):
+        assert told[key] == pytest.approx(sum(one[key] for one in each) / 3)
+    assert told["auc_range"] == [min(one["auc"] for one in each), max(one["auc"] for one in each)]
+    assert told["ahead"] == sum(one["auc"] > one["auc_nearness"] for one in each) == 3, "it has learned something"
+    low, high = told["auc_range"]
+    assert f"{low:.3f} to {high:.3f}" in pb(*words[:-1], "--sample", 1, "--samples", 3).out
+    shown = pb("inspect-dependencies", "--model", "tiny", "--task", "copy", "--samples", 2)
+    assert shown.code == 0 and shown.out.count("not defined") == 3 and "each" not in shown.out
+
+
 def test_certain_answers_have_no_edges(pb):
     done = pb("inspect-dependencies", "--model", "ideal", "--task", "copy", "--sample", 1)
     assert done.code == 0 and "not defined" in done.out
@@ -43,5 +59,8 @@ def test_what_cannot_be_compared_is_refused(pb, refused):
     assert "has 32 tokens" in refused("inspect-dependencies", "--model", "ideal", "--task", "copy", "--known", 33)
     assert "--layers is a share" in refused(
         "inspect-dependencies", "--model", "ideal", "--task", "copy", "--layers", 2
+    )  # fmt: skip
+    assert "--samples 0: expected at least 1" in refused(
+        "inspect-dependencies", "--model", "ideal", "--task", "copy", "--samples", 0
     )  # fmt: skip
     assert "Did you mean" in refused("inspect-dependencies", "--model", "ideal", "--task", "shufle")

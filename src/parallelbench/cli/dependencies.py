@@ -1,6 +1,7 @@
 """`pb inspect-dependencies`: a model's attention between masks beside what the answers really tie together."""
 
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -18,6 +19,7 @@ def inspect_dependencies(
     model: Annotated[str, typer.Option(metavar="MODEL", help="Whose attention; see `pb list models`.")],
     task: Annotated[str, typer.Option(metavar="NAME", help="One task; see `pb list tasks`.")],
     sample: Annotated[int, typer.Option(help="Number of the sample, from 0.", **WHOLE)] = 0,
+    samples: Annotated[int, typer.Option(help="So many samples from that one on, and their mean.", **WHOLE)] = 1,
     known: Annotated[int, typer.Option(help="So many leftmost tokens of a correct answer are visible.", **WHOLE)] = 0,
     layers: Annotated[
         float, typer.Option(metavar="SHARE", help="Share of the layers, the last ones, that count.")
@@ -34,7 +36,7 @@ def inspect_dependencies(
     AUC is the probability that a pair that is tied together gets more attention than one that is not: 1 is perfect,
     0.5 a coin. Beside it stands the AUC of mere nearness.
 
-    Example: pb inspect-dependencies --model checkpoints/llada --task shuffle --sample 3 --out figures
+    Example: pb inspect-dependencies --model tiny --task latin_square --sample 3 --out figures
     """
     with faults_told():
         if out is not None:
@@ -43,22 +45,23 @@ def inspect_dependencies(
             require_figures()
         if not 0 < layers <= 1 or bits < 0:
             raise UsageError(f"--layers is a share above 0 up to 1, --bits at least 0; got {layers:g} and {bits:g}.")
-        found = _compare(model, task, sample, seed, known, layers, bits)
-        files = [] if out is None else _draw(found, out)
-        graphs = ("attention", "information")
-        result = {key: value for key, value in found.items() if json or key not in graphs}
+        if samples < 1:
+            raise UsageError(f"--samples {samples}: expected at least 1.")
+        each = _compare(model, task, range(sample, sample + samples), seed, known, layers, bits)
+        files = [] if out is None else [file for found in each for file in _draw(found, out)]
+        result = each[0] if samples == 1 else _mean(each)
         if json:
             print_json({**result, "files": list(map(str, files))})
         else:
-            _show(result)
+            _show({key: value for key, value in result.items() if key not in ("attention", "information", "each")})
         for file in files:
             note(f"written: {file}")
 
 
 def _compare(
-    model: str, task_name: str, number: int, seed: int, known: int, layers: float, bits: float
-) -> dict[str, Any]:
-    """Both graphs [m, m] of the m masked positions, and how well the first one finds the second one's edges."""
+    model: str, task_name: str, numbers: range, seed: int, known: int, layers: float, bits: float
+) -> list[dict[str, Any]]:
+    """Of each sample both graphs [m, m] of the m masked positions, and how well the first finds the second's edges."""
     import numpy as np  # these bring torch along, which --help does without
 
     from parallelbench.decoding.forwards import last
@@ -67,22 +70,39 @@ def _compare(
     from parallelbench.theory.dependence import edge_auc
 
     task = load_task(task_name)
-    sample = task.samples(seed, number + 1)[number]
-    denoiser = load_denoiser(model, [(task, sample)])
+    drawn = task.samples(seed, numbers.stop)[numbers.start :]
+    denoiser = load_denoiser(model, [(task, sample) for sample in drawn])
     if "attention" not in denoiser.spec.capabilities:
         raise UsageError(f"{denoiser.spec.name} shows no attention; give a transformer checkpoint, tiny or ideal.")
-    ideal = _ideal_of(denoiser, task, sample)
-    canvas, masked = _canvas(denoiser, ideal, task, sample, known)
     count = last(layers, denoiser.depth)  # type: ignore[attr-defined]
-    looks, exact = (_graph(one, canvas, masked, count) for one in (denoiser, ideal))
-    place = np.flatnonzero(masked.numpy())
-    near = -np.abs(place[:, None] - place[None, :]).astype(np.float64)
-    pairs, edges = len(place) * (len(place) - 1) // 2, int((exact > bits).sum()) // 2
-    return {
-        "model": denoiser.spec.name, "task": task.name, "sample": sample.id, "known": known, "layers": count,
-        "masks": len(place), "pairs": pairs, "edges": edges, "auc": edge_auc(looks, exact > bits),
-        "auc_nearness": edge_auc(near, exact > bits), "attention": looks.tolist(), "information": exact.tolist(),
-    }  # fmt: skip
+    each = []
+    for sample in drawn:
+        ideal = _ideal_of(denoiser, task, sample)
+        canvas, masked = _canvas(denoiser, ideal, task, sample, known)
+        looks, exact = (_graph(one, canvas, masked, count) for one in (denoiser, ideal))
+        place = np.flatnonzero(masked.numpy())
+        near = -np.abs(place[:, None] - place[None, :]).astype(np.float64)
+        pairs, edges = len(place) * (len(place) - 1) // 2, int((exact > bits).sum()) // 2
+        found = {
+            "model": denoiser.spec.name, "task": task.name, "sample": sample.id, "known": known, "layers": count,
+            "masks": len(place), "pairs": pairs, "edges": edges, "auc": edge_auc(looks, exact > bits),
+            "auc_nearness": edge_auc(near, exact > bits), "attention": looks.tolist(), "information": exact.tolist(),
+        }  # fmt: skip
+        each.append(found)
+    return each
+
+
+def _mean(each: list[dict[str, Any]]) -> dict[str, Any]:
+    """Means over the samples in which the AUC is defined, its range, and in how many it beats that of nearness."""
+    defined = [found for found in each if found["auc"] is not None]
+    told = {key: each[0][key] for key in ("model", "task", "known", "layers", "masks", "pairs")}
+    told |= {"samples": len(each), "edges": fmean(found["edges"] for found in each), "defined": len(defined)}
+    for key in ("auc", "auc_nearness"):
+        told[key] = fmean(found[key] for found in defined) if defined else None
+    aucs = [found["auc"] for found in defined]
+    told |= {"auc_range": [min(aucs), max(aucs)] if defined else None}
+    told |= {"ahead": sum(found["auc"] > found["auc_nearness"] for found in defined)}
+    return {**told, "each": each}
 
 
 def _ideal_of(denoiser: "Denoiser", task: "Task", sample: "Sample") -> "IdealDenoiser":
@@ -141,6 +161,7 @@ def _show(result: dict[str, Any]) -> None:
 
     table = Table(box=None, show_header=False, pad_edge=False)
     for key, value in result.items():
-        shown = "not defined: all pairs are alike" if value is None else value
-        table.add_row(key, Text(plain(f"{shown:.3f}" if isinstance(shown, float) else str(shown))))
+        numbers = value if isinstance(value, list) else [value]
+        shown = " to ".join(f"{number:.3f}" if isinstance(number, float) else str(number) for number in numbers)
+        table.add_row(key, Text(plain("not defined: all pairs are alike" if value is None else shown)))
     stdout().print(table)
