@@ -5,12 +5,23 @@ import pytest
 
 from analysis.frames import frame, lane
 from parallelbench.analysis.bootstrap import draw
-from parallelbench.analysis.groups import EVERYTHING, group_curves, task_groups
+from parallelbench.analysis.groups import COMMON, EVERYTHING, common_tasks, group_curves, task_groups
 
 
 def test_groups_are_all_tasks_and_the_categories():
     assert task_groups(["a/x", "a/y", "b/z"]) == {EVERYTHING: ["a/x", "a/y", "b/z"], "a": ["a/x", "a/y"], "b": ["b/z"]}
     assert task_groups([]) == {}
+
+
+def test_tasks_that_every_model_has_are_a_group_where_some_model_has_more():
+    both = [lane(task, "confidence:k=4", 0, 1.0, model=model) for task in ("b/z", "a/x10", "a/x9") for model in "mn"]
+    more = lane("a/y", "confidence:k=4", 0, 1.0, model="n")
+    assert common_tasks(frame(*both)) == common_tasks(frame(*both, more)) == ["a/x9", "a/x10", "b/z"]
+    assert common_tasks(frame(more, lane("a/x9", "confidence:k=4", 0, 1.0, model="m"))) == []
+    assert common_tasks(frame(more).iloc[:0]) == []
+    tasks = ["a/x9", "a/y", "b/z"]
+    assert list(task_groups(tasks, tasks)) == [EVERYTHING, "a", "b"] == list(task_groups(tasks, []))
+    assert task_groups(tasks, ["a/x9"]) == {**task_groups(tasks), COMMON: ["a/x9"]}
 
 
 def lanes_of(scores):

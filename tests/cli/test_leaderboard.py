@@ -65,6 +65,28 @@ def test_directories_are_merged_and_a_lane_counts_once(pb, directory):
     assert once == twice
 
 
+def test_models_are_compared_on_the_tasks_that_all_have(pb, refused, tmp_path):
+    asked = {"methods": ("confidence:k=4",), "samples": 2, "grammar": "none"}
+    for model, tasks in {"ideal": ("copy", "shuffle"), "tiny": ("copy", "sort")}.items():
+        run(RunSettings((model,), tasks, **asked), tmp_path / model)
+    both = (tmp_path / "ideal", tmp_path / "tiny")
+    run(RunSettings(("ideal",), ("sort", "reverse"), **asked), both[0])
+    ideal, tiny = json.loads(pb("leaderboard", *both, "--common", "--json").out)
+    tasks = ["waiting_line/copy", "waiting_line/sort"]
+    assert [point["task"] for point in ideal["points"]] == tasks and ideal["tasks"] == tiny["tasks"] == 2
+    alone = json.loads(pb("leaderboard", both[1], "--json").out)
+    assert [tiny] == alone, "leaving out other models' tasks changes nothing of its own"
+    told = " ".join(pb("leaderboard", *both).out.split())
+    assert "(ideal 4, tiny 2): pb leaderboard --common ranks on those that all have." in told
+    assert "--common" not in pb("leaderboard", *both, "--common").out + pb("leaderboard", both[1]).out
+    run(RunSettings(("tiny",), ("reverse",), **asked), tmp_path / "other")
+    run(RunSettings(("ideal",), ("shuffle",), **asked), tmp_path / "shuffle")
+    assert "No task has lanes of every model (ideal, tiny)" in refused(
+        "leaderboard", tmp_path / "other", tmp_path / "shuffle", "--common"
+    )
+    assert "--common needs run directories" in refused("leaderboard", "--curves", tmp_path, "--common")
+
+
 def test_profiles_are_told_apart(pb, refused, directory, tmp_path):
     other = tmp_path / "pb2025"
     run(RunSettings(tasks=("copy",), methods=("confidence:k=1",), samples=1, profile="pb2025", grammar="none"), other)

@@ -46,6 +46,8 @@ def pages(tmp_path_factory):
     (curves / "confidence-topk.csv").write_text("task,tps,accuracy\navg,1,90\navg,2,70\nwaitingline-copy,1,95\n")
     two = small_run(folder / "two", samples=1, tasks=("copy",))
     small_run(two, samples=1, tasks=("copy",), profile="pb2025")
+    models = small_run(folder / "models", samples=1, tasks=("copy", "shuffle", "sudoku"))
+    small_run(models, samples=1, models=("tiny",), tasks=("copy", "shuffle"))
     (empty := folder / "empty").mkdir()
     from parallelbench.runs.store import Store
 
@@ -55,6 +57,7 @@ def pages(tmp_path_factory):
         "report": (small_run(folder / "run"), [curves]),
         "hostile": (hostile_run(folder / "hostile"), []),
         "profiles": (two, []),
+        "models": (models, []),
         "empty": (empty, []),
     }.items():
         text, _ = make_page(Wanted([directory], folders, "lists", 1, 20, name))
@@ -294,6 +297,21 @@ def test_the_policy_lets_nothing_in_or_out(browser, pages):
             server.accept()
     assert outcome == [True, "no", "no"]
     context.close()
+
+
+def test_models_with_other_tasks_are_told_apart(visit):
+    watched = visit("models")
+    assert "the tasks each model has (ideal 3, tiny 2)" in watched.open("overview").inner_text()
+    panel = watched.open("curves")
+    assert "compare models on “tasks of all models”" in panel.inner_text()
+    watched.page.select_option("#panel select", "tasks of all models")
+    note = watched.page.locator("#panel figure").first
+    assert "mean of 2 tasks" in note.inner_text() and "each model has" not in note.inner_text()
+    names = [heading.inner_text() for heading in watched.page.locator("#panel .grid figure h3").all()]
+    assert "tasks of all models" not in names and "puzzle" in names
+    watched.page.select_option("#panel select", "all tasks")
+    watched.page.click("#models-tiny")
+    assert "mean of 3 tasks" in watched.page.locator("#panel figure").first.inner_text()
 
 
 def test_profiles_are_shown_one_at_a_time(visit):

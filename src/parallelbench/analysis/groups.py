@@ -6,14 +6,28 @@ from typing import Any
 import pandas as pd
 
 from parallelbench.analysis.bootstrap import Resampled, interval, resample
-from parallelbench.analysis.curves import lanes, mean_curve, summarise
+from parallelbench.analysis.curves import lanes, mean_curve, natural_key, summarise
 
 EVERYTHING = "all tasks"
+COMMON = "tasks of all models"
 
 
-def task_groups(tasks: Sequence[str]) -> dict[str, list[str]]:
-    """All tasks, then those of each category (the part of a name before the slash), in the order given."""
+def common_tasks(frame: pd.DataFrame) -> list[str]:
+    """The tasks that every model has lanes of, sorted: means over these may be compared between models."""
+    sets = [set(map(str, tasks)) for _, tasks in frame.groupby("model", observed=True)["task"].unique().items()]
+    return sorted(set.intersection(*sets), key=natural_key) if sets else []
+
+
+def task_groups(tasks: Sequence[str], common: Sequence[str] = ()) -> dict[str, list[str]]:
+    """All tasks, then those of each category (the part of a name before the slash), in the order given.
+
+    Args:
+        tasks: Names.
+        common: What `common_tasks` found: a group of its own where some model has further tasks.
+    """
     groups: dict[str, list[str]] = {EVERYTHING: list(tasks)} if tasks else {}
+    if common and len(common) < len(tasks):
+        groups[COMMON] = list(common)
     for task in tasks:
         groups.setdefault(task.split("/")[0], []).append(task)
     return groups

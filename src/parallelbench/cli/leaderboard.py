@@ -23,6 +23,9 @@ def leaderboard(
         str | None, typer.Option(metavar="NAME", help="Only lanes of this profile: native or pb2025.")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Only lanes of this seed.", **WHOLE)] = None,
+    common: Annotated[
+        bool, typer.Option("--common", help="Only tasks that every model has, so that models can be compared.")
+    ] = False,
     scores: Annotated[
         str | None, typer.Option(metavar="METHOD", help="Also show this method's score on every task.")
     ] = None,
@@ -52,7 +55,11 @@ def leaderboard(
             raise UsageError("Give either run directories or --curves DIR, e.g. pb leaderboard runs/quick.")
         if curves is not None and against != "nfe":
             raise UsageError("Published curves count forwards only; --against needs run directories.")
+        if curves is not None and common:
+            raise UsageError("Published curves are means over tasks already; --common needs run directories.")
         frame = _lanes(directories, profile, seed, ceiling) if directories else None
+        if frame is not None and common:
+            frame = _of_all_models(frame)
         entries = published_leaderboard(curves) if curves is not None else rank(frame, bootstrap, against=against)  # type: ignore[arg-type]
         shown = [] if scores is None else _of_method(entries, scores)
         if ceiling:
@@ -85,6 +92,15 @@ def _lanes(directories: list[Path], profile: str | None, seed: int | None, ceili
         which += "" if seed is None else f" of seed {seed}"
         raise UsageError(f"No lanes{which} yet in {', '.join(map(str, directories))}; `pb run` makes them.")
     return frame
+
+
+def _of_all_models(frame: "pd.DataFrame") -> "pd.DataFrame":
+    from parallelbench.analysis.groups import common_tasks
+
+    tasks = common_tasks(frame)
+    if not tasks:
+        raise UsageError(f"No task has lanes of every model ({', '.join(sorted(set(map(str, frame['model']))))}).")
+    return frame[frame["task"].isin(tasks)]
 
 
 def _add_ceilings(entries: list[dict[str, object]], frame: "pd.DataFrame | None") -> None:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from parallelbench.analysis.curves import natural_key
 from parallelbench.analysis.failures import failure_kinds
-from parallelbench.analysis.groups import EVERYTHING, group_curves, task_groups
+from parallelbench.analysis.groups import EVERYTHING, common_tasks, group_curves, task_groups
 from parallelbench.analysis.oracle import MEAN, oracle_gap
 from parallelbench.analysis.orders import order_statistics
 from parallelbench.analysis.published import MEAN_TASK
@@ -59,7 +59,7 @@ def curves_figure(
         published: Points of published curves (see `overlay.published_table`): their means get panels too.
     """
     tasks = sorted(set(map(str, frame["task"])), key=natural_key)
-    table = group_curves(frame, task_groups(tasks), bootstrap, against=look.against)
+    table = group_curves(frame, task_groups(tasks, common_tasks(frame)), bootstrap, against=look.against)
     if published is not None and len(published):
         means = published[published["task"] == MEAN_TASK].drop(columns="task")
         means = means.assign(model=means["model"] + " (published)", group=EVERYTHING)
@@ -185,13 +185,15 @@ def _mean_rows(frame: pd.DataFrame, look: Look) -> tuple[pd.DataFrame, pd.DataFr
 
 
 def _panels(rows: pd.DataFrame, panel: Callable[[pd.DataFrame], Chart], look: Look, more: str = "") -> Chart | None:
-    """One panel a model, side by side."""
+    """One panel a model, side by side; how many tasks its means are over where the models differ in that."""
     import altair as alt
 
     if rows.empty:
         return None
     models = sorted(set(rows["model"]), key=natural_key)
-    titles = [", ".join(filter(None, [str(model), more])) for model in models]
+    counts = rows.groupby("model")["tasks"].max().dropna() if "tasks" in rows else pd.Series()
+    over = {model: f"{count:.0f} tasks" for model, count in counts.items()} if counts.nunique() > 1 else {}
+    titles = [", ".join(filter(None, [str(model), over.get(model), more])) for model in models]
     drawn = [
         panel(rows[rows["model"] == model]).properties(width=look.width, height=look.height, title=title)
         for model, title in zip(models, titles, strict=True)

@@ -9,7 +9,7 @@ from parallelbench import __version__
 from parallelbench.analysis.cost import cost
 from parallelbench.analysis.curves import natural_key
 from parallelbench.analysis.failures import failure_kinds
-from parallelbench.analysis.groups import EVERYTHING, group_curves, task_groups
+from parallelbench.analysis.groups import COMMON, EVERYTHING, common_tasks, group_curves, task_groups
 from parallelbench.analysis.oracle import EVERY, oracle, oracle_gap
 from parallelbench.analysis.orders import commits_per_step, order_statistics
 from parallelbench.analysis.pbx import PBS, leaderboard
@@ -21,7 +21,7 @@ from parallelbench.report.palette import HUES, style
 Entry = dict[str, Any]
 MEAN_COLUMNS = (
     "group", "model", "method", "setting", "kind", "score", "low", "high", "tps", "harmonic_tps", "effective_tps",
-    "nfe", "rows", "n", "unscored", "ceiling",
+    "nfe", "rows", "tasks", "n", "unscored", "ceiling",
 )  # fmt: skip
 POINT_COLUMNS = (
     "task", "model", "method", "setting", "kind", "score", "low", "high", "tps", "effective_tps", "nfe", "n",
@@ -35,7 +35,7 @@ COST_COLUMNS = (
     "model", "method", "setting", "score", "low", "high", "lanes", "failed", "nfe", "rows", "forwards", "seconds",
     "seconds_a_lane", "tokens_a_second",
 )  # fmt: skip
-HEAD = ("model", "method", "kind", *(f"PB{x}" for x in PBS), "effective", "harmonic", "intervals")
+HEAD = ("model", "method", "kind", "tasks", *(f"PB{x}" for x in PBS), "effective", "harmonic", "intervals")
 
 
 def profile_view(
@@ -58,7 +58,7 @@ def profile_view(
     entries, best = leaderboard(frame, bootstrap), oracle(frame)
     ceilings(entries, frame)
     points = _points(entries)
-    groups = task_groups(sorted(set(map(str, frame["task"])), key=natural_key))
+    groups = task_groups(sorted(set(map(str, frame["task"])), key=natural_key), common_tasks(frame))
     means = _with_ceiling(group_curves(frame, groups, bootstrap), points, groups)
     return {
         **_names(frame, groups),
@@ -85,6 +85,7 @@ def _names(frame: pd.DataFrame, groups: Mapping[str, Sequence[str]]) -> Entry:
         "tasks": [told(task) for task in groups.get(EVERYTHING, [])],
         "groups": [
             {"name": told(name), "tasks": [told(task) for task in tasks], "all": name == EVERYTHING}
+            | {"category": name not in (EVERYTHING, COMMON)}
             for name, tasks in groups.items()
         ],
         "counts": {

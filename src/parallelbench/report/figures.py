@@ -9,7 +9,7 @@ from typing import Any, Literal
 from parallelbench.errors import UsageError
 from parallelbench.report import palette
 
-MARKS = 12
+TICKS = 12
 """Values of x up to which each has a mark of its own on the axis."""
 NEAR = 0.13
 """Share of an axis within which the dots of a map count as one place."""
@@ -197,7 +197,7 @@ def _axis_x(rows: Sequence[Mapping[str, Any]], title: str, log: bool, named: boo
         scale = alt.Scale(type="log", base=2, domain=[marks[0], marks[-1]])
         return alt.X("x:Q", title=title, scale=scale, axis=alt.Axis(values=marks, format="~g"))
     whole = all(float(value).is_integer() for value in values)
-    axis = alt.Axis(values=values, format="d") if whole and len(values) <= MARKS else alt.Axis()
+    axis = alt.Axis(values=values, format="d") if whole and len(values) <= TICKS else alt.Axis()
     return alt.X("x:Q", title=title, scale=alt.Scale(zero=False, padding=12), axis=axis)
 
 

@@ -87,6 +87,10 @@ def _notes(entries: Sequence[Entry]) -> Iterable[str]:
         yield "eff. = without the filler after the end of the text, harm. = harmonic mean over tasks."
     if any(entry[column] is None for entry in entries for column in COLUMNS):
         yield f"{NONE} = not measured: no setting has a score on every task."
+    counts = {entry["model"]: entry["tasks"] for entry in entries if entry.get("tasks")}
+    if len(set(counts.values())) > 1:
+        told = ", ".join(f"{plain(model)} {count}" for model, count in counts.items())
+        yield f"Means of the tasks each model has ({told}): pb leaderboard --common ranks on those that all have."
     profiles = sorted({entry["profile"] for entry in entries if "profile" in entry})
     if profiles:
         yield f"Profile: {', '.join(map(plain, profiles))}."

@@ -31,10 +31,19 @@ function subjects() {
   return [...view().groups.map((g) => ({ kind: "group", ...g })), ...view().tasks.map((name) => ({ kind: "task", name, tasks: [name] }))];
 }
 
+/** "12 tasks", or what each model has where they differ: means over different tasks are no comparison. */
+function tasksOf(rows) {
+  const counts = [...groupBy(rows.filter((r) => r.tasks && state.models.has(r.model)), (r) => r.model)].map(([model, group]) => [model, Math.max(...group.map((r) => r.tasks))]);
+  if (new Set(counts.map(([, count]) => count)).size < 2) return counts.length ? `${counts[0][1]} tasks` : "";
+  const common = view().groups.find((g) => !g.all && !g.category);
+  return `the tasks each model has (${counts.map(([model, count]) => `${model} ${count}`).join(", ")})${common ? `, so compare models on “${common.name}”` : ""}`;
+}
+
 function curveFigure(subject, small) {
   const rows = subject.kind === "group" ? view().means.filter((r) => r.group === subject.name) : view().points.filter((r) => r.task === subject.name);
   const overlay = publishedSeries(subject.kind === "task" ? subject.name : subject.all ? "avg" : "");
-  const what = subject.kind === "group" ? `mean of ${subject.tasks.length} tasks` : "";
+  const over = subject.kind === "group" ? tasksOf(rows) : "";
+  const what = over ? `mean of ${over}` : "";
   const series = [...ceilingSeries(rows), ...overlay, ...seriesOf(rows, "tps", "score", curveFacts)];
   const columns = ["model", "method", "setting", "tps", "score", "low", "high", "ceiling", "n", "unscored"];
   return figure({
@@ -64,7 +73,7 @@ function renderCurves() {
   if (!subject) return [missing("No lanes, so no curves: pb run makes them.")];
   const overlay = PUBLISHED.length ? check("published curves", "published") : null;
   const controls = html("div", { class: "controls" }, choice("show", all.map((s) => [s.name, s.kind === "group" ? `${s.name} (${s.tasks.length} tasks)` : s.name]), subject.name, (v) => (state.subject = v)), check("intervals", "intervals"), overlay);
-  const categories = view().groups.filter((g) => !g.all);
+  const categories = view().groups.filter((g) => g.category);
   const parts = [controls, curveFigure(subject, false), closedFigure(subject.name)];
   if (categories.length > 1) parts.push(html("h2", {}, "Categories"), html("div", { class: "grid" }, categories.map((g) => curveFigure({ kind: "group", ...g }, true))));
   parts.push(html("h2", {}, "Tasks"), html("div", { class: "grid" }, view().tasks.map((name) => curveFigure({ kind: "task", name, tasks: [name] }, true))));
@@ -134,8 +143,9 @@ function pbFigure() {
 
 function renderOverview() {
   const v = view();
+  const over = tasksOf(boardRows());
   const tiles = html("dl", { class: "tiles" }, [["models", v.models.length], ["methods", v.methods.length], ["tasks", v.tasks.length], ["samples a task", v.counts.samples], ["lanes", v.counts.lanes], ["failed", v.counts.failed], ["unscored", v.counts.unscored]].map(([name, value]) => html("div", {}, html("dt", {}, name), html("dd", {}, typeof value === "number" ? value.toLocaleString("en") : value))));
-  const explain = html("p", { class: "note" }, "PBx: the most tokens a step at which the mean score over the tasks is still at least x percent; 0: never; –: not measured. eff.: without the filler after the end of the text; harm.: harmonic mean over tasks. Bold: best of its model. Below each number its 95 % interval (bootstrap over samples).");
+  const explain = html("p", { class: "note" }, "PBx: the most tokens a step at which the mean score over the tasks is still at least x percent; 0: never; –: not measured. eff.: without the filler after the end of the text; harm.: harmonic mean over tasks. Bold: best of its model. Below each number its 95 % interval (bootstrap over samples).", over.includes("compare") ? ` Means are of ${over} at the curves.` : "");
   const csv = html("div", { class: "tools" }, html("button", { type: "button", onclick: () => save("leaderboard.csv", new Blob([asCsv(boardTable())], { type: "text/csv" })) }, "CSV"));
   const all = v.groups.find((g) => g.all);
   return [tiles, html("h2", {}, "Leaderboard"), explain, html("div", { class: "controls" }, check("only the best of each model", "bestOnly"), check("intervals", "intervals")), board(), csv,
