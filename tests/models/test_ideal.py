@@ -1,11 +1,14 @@
 """The ideal denoiser: exact, for every task and any tokenizer, noise included."""
 
 import copy
-from itertools import islice
+from itertools import combinations, islice
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from parallelbench.decoding import Lane, decode, parse_method
 from parallelbench.errors import UsageError
@@ -13,7 +16,7 @@ from parallelbench.models.ideal import IdealDenoiser, Special, _frame, distribut
 from parallelbench.models.registry import load_model, word_tokenizer
 from parallelbench.tasks import TASKS, load_task
 from parallelbench.tasks.base import Answers, Orderings
-from parallelbench.theory.dependence import edge_auc, pairwise_information
+from parallelbench.theory.dependence import edge_auc, edge_order, pairwise_information
 from parallelbench.theory.distribution import HIDDEN, TableDistribution
 from parallelbench.theory.orderings import OrderingDistribution
 
@@ -324,3 +327,13 @@ def test_auc_counts_pairs_in_the_right_order(score, edge, auc):
         return out + out.T
 
     assert edge_auc(symmetric(score), symmetric(edge) > 0) == auc
+
+
+@given(st.integers(3, 9), st.integers(1, 6), st.integers(0, 2**32 - 1))
+def test_the_order_of_ties_is_the_rank_correlation_over_them(size, levels, seed):
+    rng = np.random.default_rng(seed)
+    score, bits = (np.triu(rng.integers(levels + 1, size=(size, size)) / 7.0, 1) for _ in range(2))
+    score, bits = score + score.T, bits + bits.T
+    pairs = pd.DataFrame([(score[i, j], bits[i, j]) for i, j in combinations(range(size), 2) if bits[i, j] > 0.1])
+    expected = pairs[0].rank().corr(pairs[1].rank()) if len(pairs) and pairs.nunique().min() > 1 else None
+    assert edge_order(score, bits, bits > 0.1) == (expected if expected is None else pytest.approx(expected))

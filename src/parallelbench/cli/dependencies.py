@@ -34,7 +34,8 @@ def inspect_dependencies(
     """Compare a model's attention between masked positions with their exact mutual information.
 
     AUC is the probability that a pair that is tied together gets more attention than one that is not: 1 is perfect,
-    0.5 a coin. Beside it stands the AUC of mere nearness.
+    0.5 a coin. Order is Spearman's rank correlation of attention and bits among the tied pairs. Beside each stands
+    that of mere nearness.
 
     Example: pb inspect-dependencies --model tiny --task latin_square --sample 3 --out figures
     """
@@ -67,7 +68,7 @@ def _compare(
     from parallelbench.decoding.forwards import last
     from parallelbench.models.registry import load_denoiser
     from parallelbench.tasks import load_task
-    from parallelbench.theory.dependence import edge_auc
+    from parallelbench.theory.dependence import edge_auc, edge_order
 
     task = load_task(task_name)
     drawn = task.samples(seed, numbers.stop)[numbers.start :]
@@ -86,19 +87,22 @@ def _compare(
         found = {
             "model": denoiser.spec.name, "task": task.name, "sample": sample.id, "known": known, "layers": count,
             "masks": len(place), "pairs": pairs, "edges": edges, "auc": edge_auc(looks, exact > bits),
-            "auc_nearness": edge_auc(near, exact > bits), "attention": looks.tolist(), "information": exact.tolist(),
+            "auc_nearness": edge_auc(near, exact > bits), "order": edge_order(looks, exact, exact > bits),
+            "order_nearness": edge_order(near, exact, exact > bits), "attention": looks.tolist(),
+            "information": exact.tolist(),
         }  # fmt: skip
         each.append(found)
     return each
 
 
 def _mean(each: list[dict[str, Any]]) -> dict[str, Any]:
-    """Means over the samples in which the AUC is defined, its range, and in how many it beats that of nearness."""
-    defined = [found for found in each if found["auc"] is not None]
+    """Means over the samples in which a number is defined, the range of the AUC, how often it beats nearness."""
     told = {key: each[0][key] for key in ("model", "task", "known", "layers", "masks", "pairs")}
-    told |= {"samples": len(each), "edges": fmean(found["edges"] for found in each), "defined": len(defined)}
-    for key in ("auc", "auc_nearness"):
-        told[key] = fmean(found[key] for found in defined) if defined else None
+    told |= {"samples": len(each), "edges": fmean(found["edges"] for found in each)}
+    for key in ("auc", "auc_nearness", "order", "order_nearness"):
+        defined = [found[key] for found in each if found[key] is not None]
+        told[key] = fmean(defined) if defined else None
+    defined = [found for found in each if found["auc"] is not None]
     aucs = [found["auc"] for found in defined]
     told |= {"auc_range": [min(aucs), max(aucs)] if defined else None}
     told |= {"ahead": sum(found["auc"] > found["auc_nearness"] for found in defined)}

@@ -75,7 +75,30 @@ def edge_auc(score: Floats, edge: NDArray[np.bool_]) -> float | None:
     positive = int(edges.sum())
     if positive in (0, len(edges)):
         return None
-    _, number, count = np.unique(values, return_inverse=True, return_counts=True)
-    rank = (count.cumsum() - (count - 1) / 2)[number]
-    wins = rank[edges].sum() - positive * (positive + 1) / 2
+    wins = _mean_ranks(values)[edges].sum() - positive * (positive + 1) / 2
     return float(wins / (positive * (len(edges) - positive)))
+
+
+def edge_order(score: Floats, bits: Floats, edge: NDArray[np.bool_]) -> float | None:
+    """Spearman's rank correlation of scores and bits over the edges: whether stronger ties have higher scores.
+
+    Args:
+        score: [m, m] symmetric.
+        bits: [m, m] symmetric.
+        edge: [m, m] symmetric.
+
+    Returns:
+        None where all edges are alike.
+    """
+    among = np.triu(edge, 1)
+    ranks = [_mean_ranks(np.round(values[among], 9)) for values in (score, bits)]
+    if any(len(set(rank.tolist())) < 2 for rank in ranks):
+        return None
+    return float(np.corrcoef(ranks[0], ranks[1])[0, 1])
+
+
+def _mean_ranks(values: Floats) -> Floats:
+    """Rank of each value from 1, equal ones at their mean."""
+    _, number, count = np.unique(values, return_inverse=True, return_counts=True)
+    ranks: Floats = (count.cumsum() - (count - 1) / 2)[number]
+    return ranks
