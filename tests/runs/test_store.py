@@ -347,3 +347,14 @@ def test_fewer_columns_hold_what_all_hold(tmp_path, only):
     shared = {"model", "task", "setting"} & set(only)
     assert {name for name in few if few[name].dtype == "category"} == shared
     pd.testing.assert_frame_equal(few.astype(dict.fromkeys(shared, str)), whole[[*only, "text"]])
+
+
+@pytest.mark.parametrize("text", ["1],[2", "1, 2", "[1", "", "nonsense"])
+def test_a_lane_whose_json_is_damaged_is_told_and_shifts_no_other(tmp_path, text):
+    fill(tmp_path, 3)
+    connection = sqlite3.connect(tmp_path / FILE)
+    connection.execute("UPDATE lanes SET commit_step = ? WHERE lane_id = '000001'", (text,))
+    connection.commit()
+    connection.close()
+    with Store(tmp_path) as store, pytest.raises(UsageError, match="is damaged .a lane's JSON"):
+        store.frame(["commit_step"])

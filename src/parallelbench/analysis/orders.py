@@ -122,12 +122,18 @@ def commits_per_step(frame: pd.DataFrame) -> pd.DataFrame:
     Raises:
         UsageError: the frame lacks a column.
     """
-    done = _decoded(frame)
-    parts = [_commits(key, part) for key, part in done.groupby(SETTING, sort=True)]
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=COMMIT_COLUMNS)
+    groups = [(key, *_commits(part)) for key, part in _decoded(frame).groupby(SETTING, sort=True)]
+    if not groups:
+        return pd.DataFrame(columns=COMMIT_COLUMNS)
+    keys, commits, lanes = zip(*groups, strict=True)
+    lengths = [len(column) for column in lanes]
+    table = pd.DataFrame(keys, columns=SETTING).loc[np.repeat(np.arange(len(keys)), lengths)].reset_index(drop=True)
+    steps = np.concatenate([np.arange(length) for length in lengths])
+    return table.assign(step=steps, commits=np.concatenate(commits), lanes=np.concatenate(lanes))[COMMIT_COLUMNS]
 
 
-def _commits(key: tuple[object, ...], part: pd.DataFrame) -> pd.DataFrame:
+def _commits(part: pd.DataFrame) -> tuple[Steps, npt.NDArray[np.int64]]:
+    """Mean number of tokens decided in each forward, and over how many lanes."""
     decided = np.fromiter(chain.from_iterable(part["commit_step"]), dtype=np.int64)
     revised = [revision[2] for revisions in part["revisions"] for revision in revisions or ()]
     decided = np.concatenate([decided, np.array(revised, dtype=np.int64)])
@@ -135,8 +141,7 @@ def _commits(key: tuple[object, ...], part: pd.DataFrame) -> pd.DataFrame:
     last = int(part["nfe"].max())
     counts = np.bincount(decided, minlength=last)[:last]
     running = (part["nfe"].to_numpy()[:, None] > np.arange(last)).sum(0)
-    rows = {"step": np.arange(last), "commits": counts / running, "lanes": running}
-    return pd.DataFrame({**dict(zip(SETTING, key, strict=True)), **rows}, columns=COMMIT_COLUMNS)
+    return counts / running, running
 
 
 def _decoded(frame: pd.DataFrame) -> pd.DataFrame:
