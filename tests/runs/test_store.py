@@ -356,5 +356,7 @@ def test_a_lane_whose_json_is_damaged_is_told_and_shifts_no_other(tmp_path, text
     connection.execute("UPDATE lanes SET commit_step = ? WHERE lane_id = '000001'", (text,))
     connection.commit()
     connection.close()
-    with Store(tmp_path) as store, pytest.raises(UsageError, match="is damaged .a lane's JSON"):
-        store.frame(["commit_step"])
+    with Store(tmp_path) as store:
+        for read in (lambda: store.frame(["commit_step"]), lambda: store.lane("000001")):
+            with pytest.raises(UsageError, match="is damaged .a lane's JSON"):
+                read()

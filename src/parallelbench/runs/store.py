@@ -297,7 +297,7 @@ class Store:
             problem = "no lane" if not found else "several lanes"
             raise UsageError(f"{self.path}: {problem} with an id that begins with {lane_id!r}.")
         lane = dict(found[0])
-        return {k: json.loads(v) if k in _JSON and v is not None else v for k, v in lane.items()}
+        return {k: self._parsed([v])[0] if k in _JSON else v for k, v in lane.items()}
 
     def frame(self, extra: Collection[str] = (), only: Collection[str] | None = None) -> pd.DataFrame:
         """All lanes in the order of their ids, without tokens, texts and trajectories.
