@@ -84,7 +84,7 @@ def test_models_are_compared_on_the_tasks_that_all_have(pb, refused, tmp_path):
     assert "No task has lanes of every model (ideal, tiny)" in refused(
         "leaderboard", tmp_path / "other", tmp_path / "shuffle", "--common"
     )
-    assert "--common needs run directories" in refused("leaderboard", "--curves", tmp_path, "--common")
+    assert "--common and --against need run directories" in refused("leaderboard", "--curves", tmp_path, "--common")
 
 
 def test_profiles_are_told_apart(pb, refused, directory, tmp_path):

@@ -53,13 +53,11 @@ def leaderboard(
 
         if bool(directories) == (curves is not None):
             raise UsageError("Give either run directories or --curves DIR, e.g. pb leaderboard runs/quick.")
-        if curves is not None and against != "nfe":
-            raise UsageError("Published curves count forwards only; --against needs run directories.")
-        if curves is not None and common:
-            raise UsageError("Published curves are means over tasks already; --common needs run directories.")
-        frame = _lanes(directories, profile, seed, ceiling) if directories else None
-        if frame is not None and common:
-            frame = _of_all_models(frame)
+        if curves is not None and (common or against != "nfe"):
+            raise UsageError(
+                "Published curves are means that count forwards; --common and --against need run directories."
+            )
+        frame = _lanes(directories, profile, seed, common, ceiling) if directories else None
         entries = published_leaderboard(curves) if curves is not None else rank(frame, bootstrap, against=against)  # type: ignore[arg-type]
         shown = [] if scores is None else _of_method(entries, scores)
         if ceiling:
@@ -75,7 +73,9 @@ def leaderboard(
             note(f"signature: {frame_signature(frame)}")
 
 
-def _lanes(directories: list[Path], profile: str | None, seed: int | None, ceiling: bool) -> "pd.DataFrame":
+def _lanes(
+    directories: list[Path], profile: str | None, seed: int | None, common: bool, ceiling: bool
+) -> "pd.DataFrame":
     from parallelbench.analysis.curves import READ
     from parallelbench.analysis.merge import merged
 
@@ -91,7 +91,7 @@ def _lanes(directories: list[Path], profile: str | None, seed: int | None, ceili
         which = "" if profile is None else f" of profile {profile}"
         which += "" if seed is None else f" of seed {seed}"
         raise UsageError(f"No lanes{which} yet in {', '.join(map(str, directories))}; `pb run` makes them.")
-    return frame
+    return _of_all_models(frame) if common else frame
 
 
 def _of_all_models(frame: "pd.DataFrame") -> "pd.DataFrame":

@@ -105,7 +105,8 @@ def _admit(lane: Lane, denoiser: Denoiser) -> LaneState | Trajectory:
     spec = denoiser.spec
     if lacking := missing(lane.method, spec.capabilities):
         needs = ", ".join(sorted(lacking))
-        raise UsageError(f"{lane.method.setting!r} needs {needs}, which {spec.name!r} lacks.")
+        hint = " Give it a causal model with the same tokens: MODEL:verifier=..." if "verifier" in lacking else ""
+        raise UsageError(f"{lane.method.setting!r} needs {needs}, which {spec.name!r} lacks.{hint}")
     try:
         columns = denoiser.columns(lane.prompt) if "columns" in spec.capabilities else None  # type: ignore[attr-defined]
     except Exception as error:  # the model cannot answer this prompt: the lane's end, not the run's

@@ -14,6 +14,7 @@ from parallelbench.models.generators.causal import load_smollm2
 from parallelbench.models.ideal import NOISE, IdealDenoiser, Special
 from parallelbench.models.native.files import is_built_in, load_built_in
 from parallelbench.models.native.samplers import STEPS
+from parallelbench.models.native.verified import VerifiedNative
 from parallelbench.models.words import EOS, MASK, PAD, WordTokenizer
 from parallelbench.settings import Value, format_setting, parse_setting
 from parallelbench.tasks.base import Sample, Task
@@ -72,14 +73,15 @@ def _learned(name: str, process: str, parameters: Mapping[str, Value] = MappingP
         steps = given.get("steps", 0)
         if isinstance(steps, bool) or not isinstance(steps, int) or ("steps" in given and steps < 1):
             raise UsageError(f"{name}: steps={steps} is not allowed; steps is a whole number of at least 1.")
-        return load_built_in(name, canonical, steps)
+        model = load_built_in(name, canonical, steps)
+        return VerifiedNative(model, load_model(str(given["verifier"])), canonical) if given.get("verifier") else model
 
     summary = f"a small learned {process} for the list tasks and puzzles (docs/tiny.md)"
     return ModelEntry(name, summary, parameters, load)
 
 
 LEARNED = (
-    _learned("tiny", "masked diffusion model"),
+    _learned("tiny", "masked diffusion model", {"verifier": ""}),
     _learned("tiny-uniform", "uniform diffusion model", {"steps": STEPS}),
     _learned("tiny-ar", "autoregressive model"),
 )

@@ -17,6 +17,7 @@ from parallelbench.models.generators.base import Generator
 from parallelbench.models.generators.causal import CausalGenerator, load_causal
 from parallelbench.models.guidance import GuidedDenoiser
 from parallelbench.models.native.files import is_native, load_directory
+from parallelbench.models.native.verified import VerifiedNative
 from parallelbench.models.verified import VerifiedDenoiser
 from parallelbench.settings import Value, format_setting, parse_setting
 
@@ -86,9 +87,10 @@ def load_checkpoint(text: str) -> Denoiser | Generator:
     told = {key: value for key, value in given.items() if key not in OPERATIONAL and value != PARAMETERS[key]}
     name = format_setting(place if commit else os.path.normpath(place), told)
     if is_native(read_json(directory / "config.json")):
-        if told.keys() - {"steps"}:
+        if told.keys() - {"steps", "verifier"}:
             raise UsageError(f"{directory} is a model of `pb train`; it takes no {', '.join(told)}.")
-        return load_directory(directory, name, int(given.get("steps", 0)))
+        model = load_directory(directory, name, int(given.get("steps", 0)))
+        return VerifiedNative(model, load_checkpoint(str(told["verifier"])), name) if told.get("verifier") else model
     checkpoint = inspect(directory, options.family)
     if checkpoint is None:
         config = read_json(directory / "config.json")
