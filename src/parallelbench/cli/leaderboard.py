@@ -55,7 +55,7 @@ def leaderboard(
             raise UsageError("Give either run directories or --curves DIR, e.g. pb leaderboard runs/quick.")
         if curves is not None and (common or against != "nfe"):
             raise UsageError(
-                "Published curves are means that count forwards; --common and --against need run directories."
+                "Published curves are means against forwards; --common and --against need run directories."
             )
         frame = _lanes(directories, profile, seed, common, ceiling) if directories else None
         entries = published_leaderboard(curves) if curves is not None else rank(frame, bootstrap, against=against)  # type: ignore[arg-type]
