@@ -202,6 +202,10 @@ class Store:
                 f"{self.path} has schema {schema}, this version reads up to {SCHEMA}: upgrade parallelbench. "
                 "Nothing was changed."
             )
+        # The check walks the file in an order of its own; from a disk it is ten times as fast once a count, which
+        # takes the pages as they come, has brought the table and its index into memory.
+        for lanes in ("lanes NOT INDEXED", "lanes"):
+            self._db.execute(f"SELECT count(*) FROM {lanes}").fetchone()
         damage = self._db.execute("PRAGMA quick_check(1)").fetchone()[0]
         if damage != "ok":
             raise self._damaged(damage)
