@@ -167,7 +167,7 @@ def themed(chart: Chart, look: Look) -> Chart:
     return (
         chart.configure(font=FONT, background="white")
         .configure_axis(**axis)
-        .configure_legend(**small, symbolSize=2 * look.mark)
+        .configure_legend(**small, symbolSize=2 * look.mark, symbolStrokeWidth=0, symbolOpacity=1)
         .configure_header(labelFontSize=look.font, titleFontSize=look.font)
         .configure_title(fontSize=look.font, fontWeight="normal")
         .configure_view(strokeOpacity=0.2)
