@@ -18,6 +18,8 @@ from parallelbench.errors import UsageError
 from parallelbench.report.compare import comparison_view
 from parallelbench.report.palette import HUES, shade, style
 from parallelbench.report.trace import Look, trace_view
+from parallelbench.runs.execute import run
+from parallelbench.runs.plan import RunSettings
 from parallelbench.runs.store import Store, read_frames
 
 GOLDEN = Path(__file__).parents[1] / "fixtures" / "golden_run"
@@ -206,6 +208,21 @@ def test_figures_are_drawn_and_kept_as_tables(pb):
     assert (rows["tps"][same] == forwards["tps"][same]).all() and (rows["tps"][~same] < forwards["tps"][~same]).all()
     svg = Path(written["curves"][0]).read_text()
     assert all(style(method).color.lower() in svg.lower() for method in ("confidence", "random", "threshold", "wino"))
+
+
+def test_panels_of_models_with_other_tasks_say_how_many(pb, tmp_path):
+    pytest.importorskip("vl_convert", reason="the figures extra is not installed")
+    for model, tasks in {"ideal": ("copy", "shuffle"), "tiny": ("copy",)}.items():
+        run(
+            RunSettings((model,), tasks, ("confidence:k=4", "confidence:k=8"), samples=1, grammar="none"),
+            tmp_path / model,
+        )
+    assert pb("figures", "ideal", "tiny", "-o", "both", "--only", "curves").code == 0
+    assert pb("figures", "tiny", "-o", "alone", "--only", "curves").code == 0
+    both, alone = ((tmp_path / name / "curves.svg").read_text() for name in ("both", "alone"))
+    assert "ideal, 2 tasks" in both and "tiny, 1 task<" in both and ">tiny<" in alone and "tasks" not in alone
+    table = pd.read_csv(tmp_path / "both" / "curves.csv").groupby(["group", "model"])["tasks"].max()
+    assert table["tasks of all models"].to_dict() == {"ideal": 1, "tiny": 1}
 
 
 def test_published_curves_get_panels_in_the_same_colours(pb, tmp_path):

@@ -192,7 +192,8 @@ def _panels(rows: pd.DataFrame, panel: Callable[[pd.DataFrame], Chart], look: Lo
         return None
     models = sorted(set(rows["model"]), key=natural_key)
     counts = rows.groupby("model")["tasks"].max().dropna() if "tasks" in rows else pd.Series()
-    over = {model: f"{count:.0f} tasks" for model, count in counts.items()} if counts.nunique() > 1 else {}
+    named = {model: "1 task" if count == 1 else f"{count:.0f} tasks" for model, count in counts.items()}
+    over = named if counts.nunique() > 1 else {}
     titles = [", ".join(filter(None, [str(model), over.get(model), more])) for model in models]
     drawn = [
         panel(rows[rows["model"] == model]).properties(width=look.width, height=look.height, title=title)

@@ -34,7 +34,7 @@ function subjects() {
 /** "12 tasks", or what each model has where they differ: means over different tasks are no comparison. */
 function tasksOf(rows) {
   const counts = [...groupBy(rows.filter((r) => r.tasks && state.models.has(r.model)), (r) => r.model)].map(([model, group]) => [model, Math.max(...group.map((r) => r.tasks))]);
-  if (new Set(counts.map(([, count]) => count)).size < 2) return counts.length ? `${counts[0][1]} tasks` : "";
+  if (new Set(counts.map(([, count]) => count)).size < 2) return counts.length ? `${counts[0][1]} ${counts[0][1] === 1 ? "task" : "tasks"}` : "";
   const common = view().groups.find((g) => !g.all && !g.category);
   return `the tasks each model has (${counts.map(([model, count]) => `${model} ${count}`).join(", ")})${common ? `, so compare models on “${common.name}”` : ""}`;
 }
