@@ -14,7 +14,7 @@ from parallelbench.models.generators.causal import load_smollm2
 from parallelbench.models.ideal import NOISE, IdealDenoiser, Special
 from parallelbench.models.native.files import is_built_in, load_built_in
 from parallelbench.models.native.samplers import STEPS
-from parallelbench.models.native.verified import VerifiedNative
+from parallelbench.models.native.verified import verified_native
 from parallelbench.models.words import EOS, MASK, PAD, WordTokenizer
 from parallelbench.settings import Value, format_setting, parse_setting
 from parallelbench.tasks.base import Sample, Task
@@ -74,7 +74,7 @@ def _learned(name: str, process: str, parameters: Mapping[str, Value] = MappingP
         if isinstance(steps, bool) or not isinstance(steps, int) or ("steps" in given and steps < 1):
             raise UsageError(f"{name}: steps={steps} is not allowed; steps is a whole number of at least 1.")
         model = load_built_in(name, canonical, steps)
-        return VerifiedNative(model, load_model(str(given["verifier"])), canonical) if given.get("verifier") else model
+        return verified_native(model, load_model(str(given["verifier"])), canonical) if given.get("verifier") else model
 
     summary = f"a small learned {process} for the list tasks and puzzles (docs/tiny.md)"
     return ModelEntry(name, summary, parameters, load)

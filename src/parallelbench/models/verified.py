@@ -1,6 +1,8 @@
 """A denoiser with an autoregressive model beside it that reads its drafts, for methods that require a "verifier"."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -14,6 +16,9 @@ from parallelbench.models.families.masks import positions_of
 from parallelbench.models.families.tokens import HubTokenizer
 from parallelbench.models.generators.causal import CausalGenerator
 
+Verify = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""(canvas [B, L], attention mask [B, L], rows [B, L]) -> logits [N, V] of the tokens at `rows`, each given what is to
+its left."""
 UNKNOWN = -1e4
 """Logit of tokens that only the denoiser has: finite, so that a weight of 0 leaves no NaN."""
 
@@ -23,21 +28,16 @@ class VerifiedDenoiser(AroundDenoiser):
 
     Args:
         denoiser: The model that drafts.
-        verifier: A causal model with the same tokens.
+        verify: How a causal model with the same tokens reads a draft.
+        revision: Version of that model.
         name: Canonical model string.
-
-    Raises:
-        UsageError: their tokens differ.
     """
 
-    def __init__(self, denoiser: Denoiser, verifier: CausalGenerator, name: str) -> None:
-        if not isinstance(denoiser.tokenizer, HubTokenizer):
-            raise UsageError(f"{denoiser.spec.name} has a tokenizer of its own; no verifier shares it.")
-        _check_tokens(denoiser.tokenizer, verifier)
+    def __init__(self, denoiser: Denoiser, verify: Verify, revision: str, name: str) -> None:
         super().__init__(denoiser)
-        self._verifier = verifier
+        self.verify = verify
         self.spec = replace(
-            denoiser.spec, name=name, revision=f"{denoiser.spec.revision}+{verifier.spec.revision}",
+            denoiser.spec, name=name, revision=f"{denoiser.spec.revision}+{revision}",
             capabilities=denoiser.spec.capabilities | {"verifier"},
         )  # fmt: skip
 
@@ -45,25 +45,41 @@ class VerifiedDenoiser(AroundDenoiser):
         """Everything else is the denoiser's: its other capabilities."""
         return getattr(self._denoiser, name)
 
-    @torch.inference_mode()
-    def verify(
-        self, canvas: Int[Tensor, "B L"], attention_mask: Bool[Tensor, "B L"], rows: Bool[Tensor, "B L"]
-    ) -> Float[Tensor, "N V"]:
-        """The verifier's logits of the tokens at `rows`, each given what is to its left.
 
-        Tokens that it lacks are read as its padding, and are as good as impossible.
-        """
-        model = self._verifier.model
-        device, first = model.device, int(rows.any(0).nonzero()[0])
-        known = canvas < model.get_input_embeddings().weight.shape[0]
-        out = model(
-            input_ids=torch.where(known, canvas, self._verifier.pad).to(device),
-            attention_mask=attention_mask.long().to(device),
-            position_ids=positions_of(attention_mask).to(device),
-            logits_to_keep=canvas.shape[1] - first + 1,
-        )
-        found, width = out.logits[:, :-1][rows[:, first:].to(device)].float(), self.spec.vocab_size
-        return torch.nn.functional.pad(found[:, :width], (0, max(0, width - found.shape[1])), value=UNKNOWN)
+def verified(denoiser: Denoiser, verifier: CausalGenerator, name: str) -> VerifiedDenoiser:
+    """A checkpoint's denoiser with a causal checkpoint beside it.
+
+    Raises:
+        UsageError: their tokens differ.
+    """
+    if not isinstance(denoiser.tokenizer, HubTokenizer):
+        raise UsageError(f"{denoiser.spec.name} has a tokenizer of its own; no verifier shares it.")
+    _check_tokens(denoiser.tokenizer, verifier)
+    return VerifiedDenoiser(
+        denoiser, partial(_verdict, verifier, denoiser.spec.vocab_size), verifier.spec.revision, name
+    )
+
+
+@torch.inference_mode()
+def _verdict(
+    verifier: CausalGenerator,
+    width: int,
+    canvas: Int[Tensor, "B L"],
+    attention_mask: Bool[Tensor, "B L"],
+    rows: Bool[Tensor, "B L"],
+) -> Float[Tensor, "N V"]:
+    """See `Verify`; tokens that the verifier lacks are read as its padding, and are as good as impossible."""
+    model = verifier.model
+    device, first = model.device, int(rows.any(0).nonzero()[0])
+    known = canvas < model.get_input_embeddings().weight.shape[0]
+    out = model(
+        input_ids=torch.where(known, canvas, verifier.pad).to(device),
+        attention_mask=attention_mask.long().to(device),
+        position_ids=positions_of(attention_mask).to(device),
+        logits_to_keep=canvas.shape[1] - first + 1,
+    )
+    found = out.logits[:, :-1][rows[:, first:].to(device)].float()
+    return torch.nn.functional.pad(found[:, :width], (0, max(0, width - found.shape[1])), value=UNKNOWN)
 
 
 def _check_tokens(own: HubTokenizer, verifier: CausalGenerator) -> None:

@@ -17,8 +17,8 @@ from parallelbench.models.generators.base import Generator
 from parallelbench.models.generators.causal import CausalGenerator, load_causal
 from parallelbench.models.guidance import GuidedDenoiser
 from parallelbench.models.native.files import is_native, load_directory
-from parallelbench.models.native.verified import VerifiedNative
-from parallelbench.models.verified import VerifiedDenoiser
+from parallelbench.models.native.verified import verified_native
+from parallelbench.models.verified import verified
 from parallelbench.settings import Value, format_setting, parse_setting
 
 PARAMETERS: Mapping[str, Value] = {
@@ -90,7 +90,7 @@ def load_checkpoint(text: str) -> Denoiser | Generator:
         if told.keys() - {"steps", "verifier"}:
             raise UsageError(f"{directory} is a model of `pb train`; it takes no {', '.join(told)}.")
         model = load_directory(directory, name, int(given.get("steps", 0)))
-        return VerifiedNative(model, load_checkpoint(str(told["verifier"])), name) if told.get("verifier") else model
+        return verified_native(model, load_checkpoint(str(told["verifier"])), name) if told.get("verifier") else model
     checkpoint = inspect(directory, options.family)
     if checkpoint is None:
         config = read_json(directory / "config.json")
@@ -139,7 +139,7 @@ def _joined(model: Denoiser | Generator, given: Mapping[str, Value], name: str) 
     judge = load_checkpoint(str(verifier))
     if not isinstance(judge, CausalGenerator):
         raise UsageError(f"verifier={verifier} is not an autoregressive model.")
-    return VerifiedDenoiser(model, judge, name)
+    return verified(model, judge, name)
 
 
 def assemble(

@@ -37,7 +37,7 @@ class NativeDenoiser:
         tokenizer: PhraseTokenizer,
         tasks: frozenset[str] | None = None,
     ) -> None:
-        self.network, self._words = network, tokenizer
+        self.network, self.words = network, tokenizer
         self.tokenizer: Tokenizer = tokenizer
         self.spec = DenoiserSpec(
             name=name, revision=revision, vocab_size=tokenizer.vocab_size, mask_id=MASK, eos_id=EOS, pad_id=PAD,
@@ -46,7 +46,7 @@ class NativeDenoiser:
 
     def encode(self, messages: Sequence[Message]) -> list[int]:
         """The last turn alone: the network was trained without worked examples."""
-        return [*self._words.encode(messages[-1]["content"]), ASSISTANT]
+        return [*self.words.encode(messages[-1]["content"]), ASSISTANT]
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of generated ids."""

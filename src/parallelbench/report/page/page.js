@@ -31,19 +31,20 @@ function subjects() {
   return [...view().groups.map((g) => ({ kind: "group", ...g })), ...view().tasks.map((name) => ({ kind: "task", name, tasks: [name] }))];
 }
 
-/** "12 tasks", or what each model has where they differ: means over different tasks are no comparison. */
+/** "12 tasks", or what each model has where they differ, with what to do then: means over different tasks are no comparison. */
 function tasksOf(rows) {
   const counts = [...groupBy(rows.filter((r) => r.tasks && state.models.has(r.model)), (r) => r.model)].map(([model, group]) => [model, Math.max(...group.map((r) => r.tasks))]);
-  if (new Set(counts.map(([, count]) => count)).size < 2) return counts.length ? `${counts[0][1]} ${counts[0][1] === 1 ? "task" : "tasks"}` : "";
+  const differ = new Set(counts.map(([, count]) => count)).size > 1;
+  if (!differ) return { differ, text: counts.length ? `${counts[0][1]} ${counts[0][1] === 1 ? "task" : "tasks"}` : "", advice: "" };
   const common = view().groups.find((g) => !g.all && !g.category);
-  return `the tasks each model has (${counts.map(([model, count]) => `${model} ${count}`).join(", ")})${common ? `, so compare models on “${common.name}”` : ""}`;
+  return { differ, text: `the tasks each model has (${counts.map(([model, count]) => `${model} ${count}`).join(", ")})`, advice: common ? `, so compare models on “${common.name}”` : "" };
 }
 
 function curveFigure(subject, small) {
   const rows = subject.kind === "group" ? view().means.filter((r) => r.group === subject.name) : view().points.filter((r) => r.task === subject.name);
   const overlay = publishedSeries(subject.kind === "task" ? subject.name : subject.all ? "avg" : "");
-  const over = subject.kind === "group" ? tasksOf(rows) : "";
-  const what = over ? `mean of ${over}` : "";
+  const over = tasksOf(subject.kind === "group" ? rows : []);
+  const what = over.text ? `mean of ${over.text}${over.advice}` : "";
   const series = [...ceilingSeries(rows), ...overlay, ...seriesOf(rows, "tps", "score", curveFacts)];
   const columns = ["model", "method", "setting", "tps", "score", "low", "high", "ceiling", "n", "unscored"];
   return figure({
@@ -145,7 +146,7 @@ function renderOverview() {
   const v = view();
   const over = tasksOf(boardRows());
   const tiles = html("dl", { class: "tiles" }, [["models", v.models.length], ["methods", v.methods.length], ["tasks", v.tasks.length], ["samples a task", v.counts.samples], ["lanes", v.counts.lanes], ["failed", v.counts.failed], ["unscored", v.counts.unscored]].map(([name, value]) => html("div", {}, html("dt", {}, name), html("dd", {}, typeof value === "number" ? value.toLocaleString("en") : value))));
-  const explain = html("p", { class: "note" }, "PBx: the most tokens a step at which the mean score over the tasks is still at least x percent; 0: never; –: not measured. eff.: without the filler after the end of the text; harm.: harmonic mean over tasks. Bold: best of its model. Below each number its 95 % interval (bootstrap over samples).", over.includes("compare") ? ` Means are of ${over} at the curves.` : "");
+  const explain = html("p", { class: "note" }, "PBx: the most tokens a step at which the mean score over the tasks is still at least x percent; 0: never; –: not measured. eff.: without the filler after the end of the text; harm.: harmonic mean over tasks. Bold: best of its model. Below each number its 95 % interval (bootstrap over samples).", over.differ ? ` Means are of ${over.text}${over.advice && `${over.advice} at the curves`}.` : "");
   const csv = html("div", { class: "tools" }, html("button", { type: "button", onclick: () => save("leaderboard.csv", new Blob([asCsv(boardTable())], { type: "text/csv" })) }, "CSV"));
   const all = v.groups.find((g) => g.all);
   return [tiles, html("h2", {}, "Leaderboard"), explain, html("div", { class: "controls" }, check("only the best of each model", "bestOnly"), check("intervals", "intervals")), board(), csv,
