@@ -38,13 +38,19 @@ def test_a_toy_task_is_learnt_and_its_held_out_samples_are_solved(tmp_path):
 
 
 SCRIPT = """
-import sys, torch
+import sys, time, torch
 from pathlib import Path
 torch.set_num_threads(1)
 from parallelbench.training.loop import Habits, train
 from parallelbench.training.settings import TrainSettings
 settings = TrainSettings(("waiting_line/copy@n=2",), steps=40, batch=4, width=16, layers=1, heads=2, hidden=16, warm=2)
-train(settings, Path(sys.argv[1]), Habits(tell=1, look=10, samples=1, save=0.0), lambda p: print(p.step, flush=True))
+
+def tell(progress):
+    print(progress.step, flush=True)
+    if progress.step == 39:
+        time.sleep(200)  # the blow comes before the end, however late
+
+train(settings, Path(sys.argv[1]), Habits(tell=1, look=10, samples=1, save=0.0), tell)
 """
 
 

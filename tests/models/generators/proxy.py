@@ -2,10 +2,9 @@
 
 import json
 import threading
-import time
 import urllib.request
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 FAULTS = ("500", "429", "429 date", "503", "timeout", "cut", "cut body", "malformed", "wrong shape", "none")
@@ -18,12 +17,11 @@ class Proxy:
     answer: (parsed request) -> parsed answer, when there is no upstream.
     """
 
-    def __init__(self, faults, answer=None, upstream=None, delay=0.0):
-        self.faults, self.answer, self.upstream, self.delay = faults, answer, upstream, delay
+    def __init__(self, faults, answer=None, upstream=None):
+        self.faults, self.answer, self.upstream = faults, answer, upstream
         self.lock, self.count = threading.Lock(), 0
         self.requests, self.headers, self.served = [], [], Counter()
         self.flying = self.most_flying = 0
-        self.starts = []
 
     def next_fault(self):
         with self.lock:
@@ -44,26 +42,32 @@ class Handler(BaseHTTPRequestHandler):
         with proxy.lock:
             proxy.requests.append(body)
             proxy.headers.append(dict(self.headers))
-            proxy.starts.append(time.monotonic())
             proxy.flying += 1
             proxy.most_flying = max(proxy.most_flying, proxy.flying)
+        self.in_flight = True
         try:
             self.meet(proxy, proxy.next_fault(), raw, body)
         except (BrokenPipeError, ConnectionResetError):
             pass
         finally:
-            with proxy.lock:
-                proxy.flying -= 1
+            self.land()
+
+    def land(self):
+        """Count a request no longer, once and before its answer leaves: after that the client may send the next."""
+        with self.server.proxy.lock:
+            self.server.proxy.flying -= self.in_flight
+        self.in_flight = False
 
     def meet(self, proxy, fault, raw, body):
-        time.sleep(proxy.delay)
         echo = f"rejected {self.headers.get('Authorization')} {self.headers.get('x-api-key')}"
         if fault.isdigit():
             self.reply(int(fault), {"error": {"message": echo}}, {"Retry-After": "0.01"} if fault == "429" else {})
         elif fault == "429 date":
             self.reply(429, {"error": "slow down"}, {"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"})
         elif fault == "timeout":
-            time.sleep(0.5)
+            self.connection.settimeout(3)
+            with suppress(TimeoutError):
+                self.rfile.read(1)  # until the client hangs up
         elif fault == "cut":
             self.connection.close()
         elif fault == "cut body":
@@ -89,6 +93,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def reply(self, status, value, headers=(), raw=None, cut=0):
         data = json.dumps(value).encode() if raw is None else raw
+        self.land()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(data)))
@@ -99,11 +104,11 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def serving(faults=lambda number: "none", answer=None, upstream=None, delay=0.0):
+def serving(faults=lambda number: "none", answer=None, upstream=None):
     """(base URL, Proxy) of a running server."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
-    server.proxy = Proxy(faults, answer or openai_answer, upstream, delay)
+    server.proxy = Proxy(faults, answer or openai_answer, upstream)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
     try:

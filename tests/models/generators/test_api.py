@@ -1,13 +1,15 @@
 import json
 import pickle
 import re
+import threading
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from proxy import FAULTS, anthropic_answer, serving
+from proxy import FAULTS, anthropic_answer, openai_answer, serving
 
 from parallelbench.errors import UsageError
 from parallelbench.models.generators import http
@@ -22,6 +24,8 @@ from parallelbench.runs.store import Store
 from parallelbench.tasks import load_task
 from parallelbench.tasks.scoring import judge
 
+TIMEOUT = 1.5
+"""Seconds a client waits: longer than a busy machine holds a good answer up, shorter than the server hangs."""
 KEY = "sk-Zq7-very-secret-0123456789"
 MESSAGES = ({"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hello"})
 
@@ -79,7 +83,7 @@ def test_an_endpoint_that_counts_no_tokens_is_taken_to_use_its_limit():
 @pytest.mark.parametrize("fault", FAULTS[:-1])
 def test_each_fault_passes_with_a_second_attempt(fault):
     with serving(lambda number: fault if number == 0 else "none") as (url, proxy):
-        (answer,) = load_model(f"openai:model=m,url={url},timeout=0.3").generate(requests(1), 8)
+        (answer,) = load_model(f"openai:model=m,url={url},timeout={TIMEOUT}").generate(requests(1), 8)
     assert answer.error is None
     assert proxy.count == 2
     assert proxy.served == {"lane0": 1}
@@ -88,7 +92,7 @@ def test_each_fault_passes_with_a_second_attempt(fault):
 @pytest.mark.parametrize("fault", FAULTS[:-1])
 def test_a_fault_that_stays_is_a_recorded_failure(fault):
     with serving(lambda number: fault) as (url, proxy):
-        (answer,) = load_model(f"openai:model=m,url={url},timeout=0.2,retries=2").generate(requests(1), 8)
+        (answer,) = load_model(f"openai:model=m,url={url},timeout={TIMEOUT},retries=2").generate(requests(1), 8)
     assert answer.error is not None
     assert answer.error.endswith("(after 3 attempts)")
     assert proxy.count == 3
@@ -121,17 +125,36 @@ def test_an_answer_without_end_is_cut_off(monkeypatch):
 
 
 def test_no_more_requests_fly_than_allowed_and_all_that_may():
-    with serving(delay=0.05) as (url, proxy):
+    together = threading.Barrier(3)
+
+    def answer(body):
+        together.wait(60)  # fewer than three in flight would never be answered
+        time.sleep(0.05)  # room for a fourth
+        return openai_answer(body)
+
+    with serving(answer=answer) as (url, proxy):
         model = load_model(f"openai:model=m,url={url},concurrency=3")
         answers = list(model.generate(requests(12), 64))
     assert proxy.most_flying == 3
     assert sorted(answer.id for answer in answers) == sorted(request.id for request in requests(12))
 
 
-def test_requests_a_minute_are_spaced():
+def test_requests_a_minute_are_spaced(monkeypatch):
+    """On a clock that only waiting moves, each request but the first waits for its turn."""
+    now, waits = 100.0, []
+
+    def wait(seconds):
+        nonlocal now
+        now += seconds
+        waits.append(seconds)
+
+    monkeypatch.setattr(http, "time", SimpleNamespace(monotonic=lambda: now))
     with serving() as (url, proxy):
-        list(load_model(f"openai:model=m,url={url},rpm=1200").generate(requests(5), 8))
-    assert proxy.starts[-1] - proxy.starts[0] >= 4 * 60 / 1200 * 0.9
+        model = load_model(f"openai:model=m,url={url},rpm=1200,concurrency=1")
+        monkeypatch.setattr(model._endpoint, "_wait", wait)
+        answers = list(model.generate(requests(5), 8))
+    assert waits == pytest.approx([60 / 1200] * 4)
+    assert proxy.count == 5 and all(answer.error is None for answer in answers)
 
 
 @given(st.floats(0, 1e6))
@@ -214,7 +237,7 @@ def chaos(number):
 
 
 def settings(url, **changes):
-    text = f"openai:model=m,url={url},timeout=0.3,concurrency=8,retries=1"
+    text = f"openai:model=m,url={url},timeout={TIMEOUT},concurrency=8,retries=1"
     return RunSettings(models=(text,), tasks=("waiting_line/copy", "waiting_line/sort"), samples=10, **changes)
 
 
