@@ -10,7 +10,7 @@ from parallelbench.analysis.merge import merged, refuse_mixtures
 from parallelbench.models.registry import load_model
 from parallelbench.runs.execute import run as execute
 from parallelbench.runs.plan import RunSettings
-from parallelbench.runs.store import EXTRA, read_frames
+from parallelbench.runs.store import EXTRA, read_frame
 from parallelbench.tasks import load_task
 
 __all__ = ["load_model", "load_run", "load_task", "run"]
@@ -47,7 +47,7 @@ def run(
         _several(models), _several(tasks), _several(methods), data=None if data is None else Path(data), **settings
     )
     result = execute(asked, Path(directory), batch_size, executor=executor)
-    frame = read_frames([Path(directory)])
+    frame = read_frame(Path(directory))
     return frame[frame["lane_id"].isin(result.lanes)].reset_index(drop=True)
 
 

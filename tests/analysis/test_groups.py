@@ -9,8 +9,11 @@ from parallelbench.analysis.groups import COMMON, EVERYTHING, common_tasks, grou
 
 
 def test_groups_are_all_tasks_and_the_categories():
-    assert task_groups(["a/x", "a/y", "b/z"]) == {EVERYTHING: ["a/x", "a/y", "b/z"], "a": ["a/x", "a/y"], "b": ["b/z"]}
-    assert task_groups([]) == {}
+    table = frame(*(lane(task, "confidence:k=4", 0, 1.0) for task in ("b/z", "a/x10", "a/x9")))
+    assert list(task_groups(table).items()) == [
+        (EVERYTHING, ["a/x9", "a/x10", "b/z"]), ("a", ["a/x9", "a/x10"]), ("b", ["b/z"])
+    ]  # fmt: skip
+    assert task_groups(table.iloc[:0]) == {}
 
 
 def test_tasks_that_every_model_has_are_a_group_where_some_model_has_more():
@@ -19,9 +22,11 @@ def test_tasks_that_every_model_has_are_a_group_where_some_model_has_more():
     assert common_tasks(frame(*both)) == common_tasks(frame(*both, more)) == ["a/x9", "a/x10", "b/z"]
     assert common_tasks(frame(more, lane("a/x9", "confidence:k=4", 0, 1.0, model="m"))) == []
     assert common_tasks(frame(more).iloc[:0]) == []
-    tasks = ["a/x9", "a/y", "b/z"]
-    assert list(task_groups(tasks, tasks)) == [EVERYTHING, "a", "b"] == list(task_groups(tasks, []))
-    assert task_groups(tasks, ["a/x9"]) == {**task_groups(tasks), COMMON: ["a/x9"]}
+    assert list(task_groups(frame(*both))) == [EVERYTHING, "a", "b"]
+    assert list(task_groups(frame(*both, more)).items()) == [
+        (EVERYTHING, ["a/x9", "a/x10", "a/y", "b/z"]), (COMMON, ["a/x9", "a/x10", "b/z"]),
+        ("a", ["a/x9", "a/x10", "a/y"]), ("b", ["b/z"]),
+    ]  # fmt: skip
 
 
 def lanes_of(scores):
@@ -34,7 +39,8 @@ SCORES = {"a/x": [1.0, 0.0, 1.0, 1.0], "a/y": [0.0, 0.0, 1.0], "b/z": [1.0, 1.0]
 
 
 def test_means_and_intervals_of_a_group_are_those_of_its_tasks():
-    found = group_curves(frame(*lanes_of(SCORES)), task_groups(list(SCORES)), bootstrap=200, seed=3).set_index("group")
+    table = frame(*lanes_of(SCORES))
+    found = group_curves(table, task_groups(table), bootstrap=200, seed=3).set_index("group")
     assert found["score"].to_dict() == pytest.approx(
         {EVERYTHING: (75 + 100 / 3 + 100) / 3, "a": (75 + 100 / 3) / 2, "b": 100.0}
     )
@@ -45,6 +51,7 @@ def test_means_and_intervals_of_a_group_are_those_of_its_tasks():
 
 
 def test_without_resamples_or_lanes_there_are_no_intervals():
-    found = group_curves(frame(*lanes_of(SCORES)), task_groups(list(SCORES)), bootstrap=0)
+    table = frame(*lanes_of(SCORES))
+    found = group_curves(table, task_groups(table), bootstrap=0)
     assert found[["low", "high"]].isna().all(axis=None) and len(found) == 3
-    assert group_curves(frame(*lanes_of(SCORES)), {}, bootstrap=0).empty
+    assert group_curves(table, {}, bootstrap=0).empty

@@ -20,7 +20,7 @@ from parallelbench.report.palette import HUES, shade, style
 from parallelbench.report.trace import Look, trace_view
 from parallelbench.runs.execute import run
 from parallelbench.runs.plan import RunSettings
-from parallelbench.runs.store import Store, read_frames
+from parallelbench.runs.store import Store, read_frame
 
 GOLDEN = Path(__file__).parents[1] / "fixtures" / "golden_run"
 EVIL = (
@@ -84,7 +84,7 @@ def test_a_sample_is_traced_with_two_methods_side_by_side(pb):
 
 
 def test_stored_lanes_are_traced_by_id_or_by_what_they_are(pb):
-    frame = read_frames([GOLDEN])
+    frame = read_frame(GOLDEN)
     row = frame[(frame["setting"] == "wino:tau=0.5") & (frame["task"] == "puzzle/latin_square")].iloc[0]
     (one,) = json.loads(pb("trace", GOLDEN, "--lane", row["lane_id"][:9], "--stored", "--json").out)["traces"]
     assert one["lane"]["id"] == row["lane_id"] and len(one["steps"]) == row["nfe"]
@@ -150,7 +150,7 @@ def test_export_as_csv_json_and_parquet(pb):
     assert pb("export", GOLDEN, "-o", "lanes.csv").code == 0
     with open("lanes.csv", newline="") as stream:
         rows = list(csv.DictReader(stream))
-    frame = read_frames([GOLDEN]).set_index("lane_id")
+    frame = read_frame(GOLDEN).set_index("lane_id")
     assert len(rows) == 240 and [float(r["nfe"]) for r in rows] == list(frame.loc[[r["lane_id"] for r in rows], "nfe"])
     lines = [json.loads(line) for line in pb("export", GOLDEN, "--format", "json", "--all").out.splitlines()]
     assert len(lines) == 240 and lines[0]["commit_step"] and isinstance(lines[0]["parts"], dict)
@@ -162,8 +162,8 @@ def test_export_as_csv_json_and_parquet(pb):
 
 def test_a_terminal_gets_harmless_csv_and_a_pipe_the_text_itself(tmp_path, monkeypatch, capsys):
     with Store(GOLDEN) as store, Store(tmp_path, create=True) as other:
-        other.add_lane({**store.lane(read_frames([GOLDEN])["lane_id"].iloc[0]), "text": EVIL[:200]})
-    frame = read_frames([tmp_path], ["text"])
+        other.add_lane({**store.lane(read_frame(GOLDEN)["lane_id"].iloc[0]), "text": EVIL[:200]})
+    frame = read_frame(tmp_path, ["text"])
     export_module.write_frame(frame, "csv", None)
     assert "\x1b[31m" in capsys.readouterr().out
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
@@ -241,7 +241,7 @@ def test_published_curves_get_panels_in_the_same_colours(pb, tmp_path):
 def test_figures_say_what_a_run_lacks(pb, refused, tmp_path):
     pytest.importorskip("vl_convert", reason="the figures extra is not installed")
     with Store(GOLDEN) as store, Store(tmp_path / "one", create=True) as other:
-        other.add_lane(store.lane(read_frames([GOLDEN])["lane_id"].iloc[0]))
+        other.add_lane(store.lane(read_frame(GOLDEN)["lane_id"].iloc[0]))
     done = pb("figures", tmp_path / "one", "-o", "out", "--only", "task_map", "--only", "oracle")
     assert done.code == 0 and "not drawn: no top-k method ran with k = 2" in done.err and "adaptive" in done.err
     Store(tmp_path / "none", create=True).close()

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from parallelbench.cli.main import app, run_app
 from parallelbench.models.registry import word_tokenizer
-from parallelbench.runs.store import FILE, Store, read_frames
+from parallelbench.runs.store import FILE, Store, read_frame
 from parallelbench.tasks.scoring.grammar import set_grammar
 
 SETTINGS = [
@@ -70,7 +70,7 @@ def to_the_end(directory: Path, log: Path) -> float:
 
 def lanes_of(directory: Path) -> pd.DataFrame:
     """Everything that was stored but the time it took."""
-    return read_frames([directory]).drop(columns="seconds").set_index("lane_id").sort_index()
+    return read_frame(directory).drop(columns="seconds").set_index("lane_id").sort_index()
 
 
 def check_part(directory: Path, whole: pd.DataFrame) -> int:

@@ -8,7 +8,7 @@ from parallelbench.errors import RunError, UsageError
 from parallelbench.runs.execute import Progress, about_here, run
 from parallelbench.runs.plan import RunSettings
 from parallelbench.runs.signature import frame_signature
-from parallelbench.runs.store import Store, read_frames
+from parallelbench.runs.store import Store, read_frame
 
 SMALL = RunSettings(
     tasks=("copy", "shuffle", "latin_square", "sudoku"),
@@ -54,7 +54,7 @@ def test_a_second_run_decodes_only_what_is_new(tmp_path):
     assert (again.decoded, again.skipped, again.cost.forwards_executed) == (0, 4, 0)
     assert (more.decoded, more.skipped) == (5, 4)
     assert first.lanes == again.lanes < more.lanes
-    assert len(read_frames([tmp_path])) == 9
+    assert len(read_frame(tmp_path)) == 9
 
 
 def test_progress_counts_every_lane_once(tmp_path):
@@ -72,7 +72,7 @@ def test_a_model_given_twice_runs_once(tmp_path):
 
 def test_the_signature_before_equals_the_signature_of_the_lanes(tmp_path):
     result = run(replace(SMALL, models=("ideal", "ideal:noise=0"), methods=("confidence:k=8",)), tmp_path)
-    assert result.signature == frame_signature(read_frames([tmp_path]))
+    assert result.signature == frame_signature(read_frame(tmp_path))
     assert "profile:native|grammar:none|conf:float32/lowest" in result.signature
 
 
@@ -81,13 +81,13 @@ def test_a_lane_that_fails_is_recorded_and_tried_again(babbler, tmp_path):
     settings = replace(TINY, models=(babbler(fail=lambda: broken[0]),))
     failed = run(settings, tmp_path)
     assert (failed.decoded, failed.failed, failed.error) == (4, 4, "ArithmeticError: the model broke")
-    assert set(read_frames([tmp_path])["error"]) == {"ArithmeticError: the model broke"}
+    assert set(read_frame(tmp_path)["error"]) == {"ArithmeticError: the model broke"}
     still = run(settings, tmp_path)
     assert (still.decoded, still.skipped, still.failed) == (4, 0, 4)
     broken[0] = False
     healed = run(settings, tmp_path)
     assert (healed.decoded, healed.failed, healed.error) == (4, 0, None)
-    frame = read_frames([tmp_path])
+    frame = read_frame(tmp_path)
     assert len(frame) == 4 and frame["error"].isna().all()
     assert run(settings, tmp_path).skipped == 4
 
@@ -106,7 +106,7 @@ def test_a_tokenizer_that_raises_ends_its_lane_only(babbler, tmp_path):
         raise UnicodeError("no such byte")
 
     result = run(replace(TINY, models=(babbler(say), "ideal")), tmp_path)
-    frame = read_frames([tmp_path])
+    frame = read_frame(tmp_path)
     assert (result.decoded, result.failed) == (8, 4)
     assert set(frame.loc[frame["model"] == "babbler", "error"]) == {"no text: UnicodeError: no such byte"}
     assert frame.loc[frame["model"] == "ideal", "score"].notna().all()
@@ -120,7 +120,7 @@ def test_a_scorer_that_raises_leaves_the_lane_unscored(monkeypatch, tmp_path):
 
     monkeypatch.setattr(WaitingLine, "score", score)
     result = run(replace(TINY, tasks=("copy", "sudoku")), tmp_path)
-    frame = read_frames([tmp_path])
+    frame = read_frame(tmp_path)
     copied = frame[frame["task"] == "waiting_line/copy"]
     assert (result.decoded, result.failed) == (8, 0)
     assert copied["score"].isna().all() and copied["error"].isna().all()

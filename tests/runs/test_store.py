@@ -5,7 +5,7 @@ import sqlite3
 import subprocess
 import sys
 from dataclasses import replace
-from itertools import count
+from itertools import count, permutations
 from pathlib import Path
 
 import pandas as pd
@@ -13,10 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from parallelbench.analysis.merge import merged
 from parallelbench.errors import RunError, UsageError
 from parallelbench.runs.execute import run
 from parallelbench.runs.plan import RunSettings
-from parallelbench.runs.store import APPLICATION, FILE, SCHEMA, Store, read_frames
+from parallelbench.runs.store import APPLICATION, FILE, SCHEMA, Store, read_frame
 
 COLUMNS = {
     "run_id": "r", "model": "m", "revision": "1", "task": "t", "task_version": 1, "sample": "s", "sample_index": 0,
@@ -106,8 +107,9 @@ def test_a_lane_in_two_directories_counts_once_and_the_finished_one_wins(tmp_pat
     for name, error in (("one", "E: no"), ("two", None), ("three", "E: again")):
         with Store(tmp_path / name, create=True) as store:
             store.add_lane(lane("a", error=error))
-    frame = read_frames([tmp_path / name for name in ("one", "two", "three")])
-    assert len(frame) == 1 and frame["error"].isna().all()
+    for names in permutations(("one", "two", "three")):
+        found = merged([tmp_path / name for name in names])
+        assert len(found) == 1 and found["error"].isna().all() and found["directory"].iloc[0].endswith("two")
 
 
 def test_a_directory_without_a_store_is_refused(tmp_path):
@@ -216,7 +218,7 @@ def test_a_log_cut_short_costs_its_last_lanes_only(filled, tmp_path):
     with Store(killed, create=True) as store:
         assert len(store.done()) == 200
         store.add_lane(lane("logged"))
-    assert len(read_frames([killed])) == 201
+    assert len(read_frame(killed)) == 201
 
 
 IN_A_CHILD = """
@@ -252,7 +254,7 @@ def test_a_full_disk_is_told_and_costs_nothing_that_was_stored(filled):
     assert "What was stored before is safe; make room" in message
     fill(filled, 5, first=900_000)
     assert int(stored) > 0
-    assert len(read_frames([filled])) == 200 + int(stored) + 5
+    assert len(read_frame(filled)) == 200 + int(stored) + 5
 
 
 @pytest.fixture
@@ -269,7 +271,7 @@ def read_only(filled):
 
 
 def test_a_read_only_directory_can_be_read_but_not_written(read_only):
-    assert len(read_frames([read_only])) == 200
+    assert len(read_frame(read_only)) == 200
     with pytest.raises(RunError, match=f"Cannot write {read_only / FILE}: .*make it writable"):
         Store(read_only, create=True)
 
@@ -282,7 +284,7 @@ def test_a_killed_run_on_a_read_only_disk_is_read_with_its_log(filled, read_only
         for name in os.listdir(filled):
             if name.endswith("-shm"):
                 os.unlink(filled / name)
-        frame = read_frames([read_only]).set_index("lane_id")
+        frame = read_frame(read_only).set_index("lane_id")
         assert frame.loc["000001", "score"] == 0
     finally:
         connection.close()
@@ -307,7 +309,7 @@ def test_what_a_process_spent_is_kept_and_older_stores_learn_it(tmp_path):
     with Store(tmp_path) as store:
         (spent,) = store.executions()
     assert spent["lanes"] == 4 and spent["run_id"] == result.run_id
-    assert spent["forwards_counted"] == 2 * (4 + 2) == int(read_frames([tmp_path])["nfe"].sum())
+    assert spent["forwards_counted"] == 2 * (4 + 2) == int(read_frame(tmp_path)["nfe"].sum())
     assert 0 < spent["forwards_executed"] < spent["forwards_counted"], "both settings begin with the same canvas"
     run(settings, tmp_path)  # nothing left to do: nothing spent
     connection = sqlite3.connect(tmp_path / FILE)

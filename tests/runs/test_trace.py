@@ -10,7 +10,7 @@ from parallelbench.errors import UsageError
 from parallelbench.models.scripted import ScriptedDenoiser, random_script
 from parallelbench.runs.execute import run
 from parallelbench.runs.plan import RunSettings
-from parallelbench.runs.store import Store, read_frames
+from parallelbench.runs.store import Store, read_frame
 from parallelbench.runs.trace import Recorder, trace_sample, trace_stored
 
 METHODS = (
@@ -86,7 +86,7 @@ def test_the_models_view_is_the_exact_one_where_the_model_is_exact(traces):
 
 
 def test_a_trace_is_the_lane_that_a_run_stores(traces, directory):
-    stored = read_frames([directory], ["tokens", "text"]).set_index("lane_id")
+    stored = read_frame(directory, ["tokens", "text"]).set_index("lane_id")
     for trace in traces:
         row = stored.loc[trace["lane"]["id"]]
         assert (row["tokens"], row["text"], row["nfe"]) == (trace["tokens"], trace["text"], trace["nfe"])

@@ -18,16 +18,15 @@ def common_tasks(frame: pd.DataFrame) -> list[str]:
     return sorted(set.intersection(*sets), key=natural_key) if sets else []
 
 
-def task_groups(tasks: Sequence[str], common: Sequence[str] = ()) -> dict[str, list[str]]:
-    """All tasks, then those of each category (the part of a name before the slash), in the order given.
+def task_groups(frame: pd.DataFrame) -> dict[str, list[str]]:
+    """All tasks of the lanes, those of all models where some have more, and those of each category, sorted.
 
-    Args:
-        tasks: Names.
-        common: What `common_tasks` found: a group of its own where some model has further tasks.
+    A category is the part of a task's name before the slash.
     """
-    groups: dict[str, list[str]] = {EVERYTHING: list(tasks)} if tasks else {}
-    if common and len(common) < len(tasks):
-        groups[COMMON] = list(common)
+    tasks = sorted(map(str, frame["task"].unique()), key=natural_key)
+    groups = {EVERYTHING: tasks} if tasks else {}
+    if 0 < len(common := common_tasks(frame)) < len(tasks):
+        groups[COMMON] = common
     for task in tasks:
         groups.setdefault(task.split("/")[0], []).append(task)
     return groups

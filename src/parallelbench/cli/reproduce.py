@@ -65,7 +65,7 @@ def _decoded(name: str, model: list[str] | None, samples: int | None, seed: int,
     from parallelbench.report.tables import experiment_table
     from parallelbench.runs.execute import run
     from parallelbench.runs.plan import RunSettings
-    from parallelbench.runs.store import read_frames
+    from parallelbench.runs.store import read_frame
 
     lookup(dict.fromkeys((THEORY, *EXPERIMENTS)), name, "experiment")
     plan = EXPERIMENTS[name]
@@ -75,7 +75,7 @@ def _decoded(name: str, model: list[str] | None, samples: int | None, seed: int,
     )
     with progress_bar("decoding") as show:
         result = run(settings, folder, listen=lambda p: show(p.done, p.total, p.model))
-    frame = read_frames([folder])
+    frame = read_frame(folder)
     rows = plan.rows(frame[frame["lane_id"].isin(result.lanes)])
     files = [_table(rows, folder / f"{name}.csv")]
     if plan.is_map:

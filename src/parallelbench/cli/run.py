@@ -141,9 +141,9 @@ def report(result: "RunResult", json: bool) -> None:
     """Print the leaderboard of the lanes that were asked for, and where the results lie."""
     from parallelbench.analysis.pbx import leaderboard
     from parallelbench.report.tables import leaderboard_table
-    from parallelbench.runs.store import read_frames
+    from parallelbench.runs.store import read_frame
 
-    frame = read_frames([result.directory])
+    frame = read_frame(result.directory)
     entries = leaderboard(frame[frame["lane_id"].isin(result.lanes)])
     if json:
         print_json(entries)

@@ -95,11 +95,11 @@ def _stored(
     directory: Path, lanes: list[str], methods: list[str], chosen: dict[str, Any], stored: bool
 ) -> list[dict[str, Any]]:
     """Traces of lanes of a run directory, named or chosen by their columns."""
-    from parallelbench.runs.store import read_frames
+    from parallelbench.runs.store import read_frame
     from parallelbench.runs.trace import trace_stored
 
     if not lanes:
-        lanes = _find(read_frames([directory]), directory, methods, chosen)
+        lanes = _find(read_frame(directory), directory, methods, chosen)
     _refuse_many(len(lanes))
     return [trace_stored(directory, name, not stored) for name in lanes]
 

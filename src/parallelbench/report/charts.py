@@ -8,7 +8,7 @@ import pandas as pd
 
 from parallelbench.analysis.curves import natural_key
 from parallelbench.analysis.failures import failure_kinds
-from parallelbench.analysis.groups import EVERYTHING, common_tasks, group_curves, task_groups
+from parallelbench.analysis.groups import EVERYTHING, group_curves, task_groups
 from parallelbench.analysis.oracle import MEAN, oracle_gap
 from parallelbench.analysis.orders import order_statistics
 from parallelbench.analysis.published import MEAN_TASK
@@ -58,8 +58,7 @@ def curves_figure(
         bootstrap: Resamples of the intervals.
         published: Points of published curves (see `overlay.published_table`): their means get panels too.
     """
-    tasks = sorted(set(map(str, frame["task"])), key=natural_key)
-    table = group_curves(frame, task_groups(tasks, common_tasks(frame)), bootstrap, against=look.against)
+    table = group_curves(frame, task_groups(frame), bootstrap, against=look.against)
     if published is not None and len(published):
         means = published[published["task"] == MEAN_TASK].drop(columns="task")
         means = means.assign(model=means["model"] + " (published)", group=EVERYTHING)

@@ -9,7 +9,7 @@ from parallelbench import __version__
 from parallelbench.analysis.cost import cost
 from parallelbench.analysis.curves import natural_key
 from parallelbench.analysis.failures import failure_kinds
-from parallelbench.analysis.groups import COMMON, EVERYTHING, common_tasks, group_curves, task_groups
+from parallelbench.analysis.groups import COMMON, EVERYTHING, group_curves, task_groups
 from parallelbench.analysis.oracle import EVERY, oracle, oracle_gap
 from parallelbench.analysis.orders import commits_per_step, order_statistics
 from parallelbench.analysis.pbx import PBS, leaderboard
@@ -58,7 +58,7 @@ def profile_view(
     entries, best = leaderboard(frame, bootstrap), oracle(frame)
     ceilings(entries, frame)
     points = _points(entries)
-    groups = task_groups(sorted(set(map(str, frame["task"])), key=natural_key), common_tasks(frame))
+    groups = task_groups(frame)
     means = _with_ceiling(group_curves(frame, groups, bootstrap), points, groups)
     return {
         **_names(frame, groups),

@@ -9,7 +9,7 @@ import json
 import os
 import sqlite3
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
@@ -365,14 +365,10 @@ def _packed(values: list[Any]) -> list[Any] | npt.NDArray[Any]:
     return np.array(values) if set(map(type, values)) in ({int}, {float}) else values
 
 
-def read_frames(directories: Iterable[Path], extra: Collection[str] = ()) -> pd.DataFrame:
-    """The lanes of several run directories together; a lane found twice counts once (see `Store.frame`)."""
-    frames = []
-    for directory in directories:
-        with Store(directory) as store:
-            frames.append(store.frame(extra))
-    merged = pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0]
-    return merged.sort_values("error", na_position="first", kind="stable").drop_duplicates("lane_id")
+def read_frame(directory: Path, extra: Collection[str] = ()) -> pd.DataFrame:
+    """The lanes of one run directory, see `Store.frame`; of several, `analysis.merge.merged`."""
+    with Store(directory) as store:
+        return store.frame(extra)
 
 
 def _clean(value: Any) -> Any:
