@@ -87,6 +87,17 @@ def test_models_are_compared_on_the_tasks_that_all_have(pb, refused, tmp_path):
     assert "--common and --against need run directories" in refused("leaderboard", "--curves", tmp_path, "--common")
 
 
+def test_ceilings_stand_beside_models_that_have_none(pb, tmp_path):
+    """An autoregressive model in the table costs the others nothing."""
+    run(RunSettings(("tiny", "tiny-ar"), ("copy",), ("confidence:k=32",), samples=2, grammar="none"), tmp_path)
+    done = pb("leaderboard", tmp_path, "--ceiling", "--json")
+    assert done.code == 0
+    assert "No ceilings for tiny-ar: 'tiny-ar' decodes by itself" in done.err and "for tiny:" not in done.err
+    found = {entry["model"]: [point["ceiling"] for point in entry["points"]] for entry in json.loads(done.out)}
+    assert found == {"tiny": [100.0], "tiny-ar": [None]}
+    assert pb("report", tmp_path, "--bootstrap", "0").err.count("No ceilings for tiny-ar") == 1
+
+
 def test_profiles_are_told_apart(pb, refused, directory, tmp_path):
     other = tmp_path / "pb2025"
     run(RunSettings(tasks=("copy",), methods=("confidence:k=1",), samples=1, profile="pb2025", grammar="none"), other)

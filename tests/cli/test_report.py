@@ -6,6 +6,8 @@ import json
 import pytest
 
 from parallelbench.runs.store import Store
+from parallelbench.training.loop import Habits, train
+from parallelbench.training.settings import TrainSettings
 from report.pages import data_of, hostile_lane, hostile_run, small_run
 from shared import shared
 
@@ -110,6 +112,17 @@ def test_an_empty_directory_gives_a_page_that_says_so(pb, tmp_path):
     assert done.code == 0 and "No lanes yet in empty; `pb run` makes them." in done.err
     data = data_of((tmp_path / "report.html").read_text())
     assert data["profiles"] == [] and data["notes"] == ["No lanes yet in empty; `pb run` makes them."]
+
+
+def test_traces_of_a_trained_model_show_its_words(pb, tmp_path):
+    steps = {"steps": 2, "batch": 2, "width": 16, "layers": 1, "heads": 2, "hidden": 16, "warm": 1}
+    train(TrainSettings(("waiting_line/copy@n=2",), **steps), tmp_path / "model", Habits(look=0), lambda told: None)
+    model = str(tmp_path / "model")
+    small_run(tmp_path / "run", models=(model,), tasks=("copy@n=2",), methods=("confidence:k=16",), samples=1)
+    assert pb("report", "run", "--bootstrap", "0").code == 0
+    (lane,) = data_of((tmp_path / "report.html").read_text())["traces"]["lanes"]
+    shown = [piece for step in lane["steps"] for _, piece, *_ in step["set"]]
+    assert shown and not any(piece.startswith("#") for piece in shown)
 
 
 def test_a_single_point_is_told(pb, tmp_path):

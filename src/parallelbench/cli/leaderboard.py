@@ -108,7 +108,8 @@ def _add_ceilings(entries: list[dict[str, object]], frame: "pd.DataFrame | None"
 
     if frame is None:
         raise UsageError("Published curves hold no samples; --ceiling needs run directories.")
-    attach_ceilings(entries, frame)
+    for missing in attach_ceilings(entries, frame):
+        note(missing)
 
 
 def _print_ceilings(entries: list[dict[str, object]]) -> None:

@@ -10,7 +10,6 @@ import pandas as pd
 from parallelbench.analysis.merge import merged, refuse_mixtures
 from parallelbench.cli.report_traces import chosen_traces
 from parallelbench.cli.theory_ceilings import attach_ceilings
-from parallelbench.errors import UsageError
 from parallelbench.report.contents import contents, profile_view
 from parallelbench.report.overlay import published_view
 from parallelbench.report.packing import told
@@ -84,11 +83,7 @@ def _ceilings(which: str, notes: list[str]) -> Callable[[Sequence[Entry], pd.Dat
         if which == "lists" and slow.any():
             fixed = fixed[~slow]
             notes.append(f"No ceilings of {', '.join(SLOW_TO_SOLVE)}: --ceilings all takes the time to compute them.")
-        for model, part in fixed.groupby("model"):
-            try:
-                attach_ceilings([entry for entry in entries if entry["model"] == model], part)
-            except UsageError as error:
-                notes.append(f"No ceilings for {model}: {error}")
+        notes.extend(note for note in attach_ceilings(entries, fixed) if note not in notes)
 
     return attach
 

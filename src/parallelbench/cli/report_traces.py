@@ -10,8 +10,7 @@ import pandas as pd
 from parallelbench.analysis.curves import natural_key
 from parallelbench.errors import UsageError
 from parallelbench.models.base import Tokenizer
-from parallelbench.models.families.load import checkpoint_tokenizer, is_checkpoint
-from parallelbench.models.registry import load_denoiser
+from parallelbench.models.registry import load_tokenizer
 from parallelbench.report.traces import trace_view
 from parallelbench.runs.store import Store
 from parallelbench.runs.trace import Trace, trace_row
@@ -69,4 +68,4 @@ def _texts(trace: Trace) -> dict[str, str]:
 
 @lru_cache
 def _tokenizer(model: str) -> Tokenizer:
-    return checkpoint_tokenizer(model) if is_checkpoint(model) else load_denoiser(model).tokenizer
+    return load_tokenizer(model)[0]

@@ -15,7 +15,7 @@ from parallelbench.theory.distribution import HIDDEN, TableDistribution
 from parallelbench.theory.operations import OPERATIONS, operation
 from parallelbench.theory.permutations import PermutationDistribution
 from parallelbench.theory.reduction import reduce_table
-from parallelbench.theory.subjects import LISTED, Subject, listed_answers, table_of
+from parallelbench.theory.subjects import LISTED, Encoder, Subject, listed_answers, table_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -134,28 +134,38 @@ def _likeliest(table: TableDistribution, region: Any, commit: Any) -> Any:
     return fits[int(np.argmax(scores))]
 
 
-def attach_ceilings(entries: Sequence[dict[str, Any]], frame: "pd.DataFrame") -> None:
+def attach_ceilings(entries: Sequence[dict[str, Any]], frame: "pd.DataFrame") -> list[str]:
     """Put the best possible score (percent) beside each measured point, as its "ceiling".
 
     For every lane of Waiting Line and the puzzles the ceiling of its sample for as many steps as it took, at its
     temperature; the mean over lanes. It bounds decoders that never mask a token again. None for other tasks.
+
+    Returns:
+        A sentence for each model without ceilings, since its tokens cannot be told.
     """
+    notes: list[str] = []
     best: dict[tuple[str, str, str], list[float]] = {}
-    for (model, task, seed), lanes in frame[frame["error"].isna()].groupby(["model", "task", "seed"], observed=True):
-        if str(task).split("/")[0] in CATEGORIES:
-            for setting, value in _lane_ceilings(str(model), str(task), int(str(seed)), lanes):
+    bounded = frame["task"].astype(str).str.partition("/")[0].isin(CATEGORIES) & frame["error"].isna()
+    for model, part in frame[bounded].groupby("model", observed=True):
+        try:
+            tokens = encoder(None if str(model).split(":")[0] == "ideal" else str(model))
+        except UsageError as error:
+            notes.append(f"No ceilings for {model}: {error}")
+            continue
+        for (task, seed), lanes in part.groupby(["task", "seed"], observed=True):
+            for setting, value in _lane_ceilings(tokens, str(task), int(str(seed)), lanes):
                 best.setdefault((str(model), setting, str(task)), []).append(value)
     for entry in entries:
         for point in entry["points"]:
             values = best.get((entry["model"], point["setting"], point["task"]))
             point["ceiling"] = 100 * float(np.mean(values)) if values else None
+    return notes
 
 
-def _lane_ceilings(model: str, task: str, seed: int, lanes: "pd.DataFrame") -> Iterator[tuple[str, float]]:
+def _lane_ceilings(tokens: Encoder, task: str, seed: int, lanes: "pd.DataFrame") -> Iterator[tuple[str, float]]:
     """(setting, ceiling) of each lane whose sample the built-in task still has."""
     built = load_task(task)
     drawn = {sample.id: sample for sample in built.samples(seed, int(lanes["sample_index"].max()) + 1)}
-    tokens = encoder(None if model.split(":")[0] == "ideal" else model)
     solved: dict[tuple[str, float], Ceiling] = {}
     for lane in lanes.itertuples():
         sample = drawn.get(str(lane.sample))

@@ -13,13 +13,13 @@ def encoder(name: str | None) -> Encoder:
     """
     if name == "bytes":
         return Encoder("bytes", lambda text: list(text.encode()), BYTE_FILLER)
-    from parallelbench.models.registry import load_denoiser, word_tokenizer
+    from parallelbench.models.registry import load_tokenizer, word_tokenizer
     from parallelbench.models.words import EOS
 
     if name in (None, "words"):
         return Encoder("words", word_tokenizer().encode, EOS)
-    model = load_denoiser(str(name))
-    return Encoder(model.spec.name, model.tokenizer.encode, model.spec.eos_id)
+    tokenizer, end = load_tokenizer(str(name))
+    return Encoder(str(name), tokenizer.encode, end)
 
 
 def find(task: str, n: int | None, tokens: str | None, samples: int, seed: int) -> Subject:

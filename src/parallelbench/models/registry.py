@@ -7,9 +7,9 @@ from types import MappingProxyType
 
 from parallelbench.errors import UsageError, lookup
 from parallelbench.models.base import Denoiser, DenoiserSpec, Tokenizer
-from parallelbench.models.families.load import PARAMETERS, is_checkpoint, load_checkpoint
+from parallelbench.models.families.load import PARAMETERS, checkpoint_tokenizer, is_checkpoint, load_checkpoint
 from parallelbench.models.generators.api import PROVIDERS, load_api
-from parallelbench.models.generators.base import Generator
+from parallelbench.models.generators.base import Generator, by_itself, decoded_by_steps
 from parallelbench.models.generators.causal import load_smollm2
 from parallelbench.models.ideal import NOISE, IdealDenoiser, Special
 from parallelbench.models.native.files import is_built_in, load_built_in
@@ -22,8 +22,19 @@ from parallelbench.tasks.corpus import corpus, published_corpus
 
 Problems = Sequence[tuple[Task, Sample]]
 
-__all__ = ["MODELS", "Denoiser", "DenoiserSpec", "Generator", "Tokenizer", "load_denoiser", "load_model"]
+__all__ = [
+    "MODELS",
+    "Denoiser",
+    "DenoiserSpec",
+    "Generator",
+    "Tokenizer",
+    "load_denoiser",
+    "load_model",
+    "load_tokenizer",
+]
 CHECKPOINT = "DIR|ORG/NAME@REVISION"
+GENERATORS = frozenset({*PROVIDERS, "smollm2"})
+"""Rows of the table that decode by themselves: told apart without a key or weights."""
 
 
 @dataclass(frozen=True)
@@ -163,7 +174,19 @@ def load_denoiser(text: str, problems: Problems = ()) -> Denoiser:
     Raises:
         UsageError: unknown model or parameter, or a model that decodes by itself.
     """
-    model = load_model(text, problems)
-    if isinstance(model, Generator):
-        raise UsageError(f"{text!r} decodes by itself, so there is nothing to unmask or to look at step by step.")
-    return model
+    return decoded_by_steps(load_model(text, problems), text)
+
+
+def load_tokenizer(text: str) -> tuple[Tokenizer, int]:
+    """The tokenizer of a model and its end-of-text token, without the weights of a published checkpoint.
+
+    Raises:
+        UsageError: unknown model, one that is not at hand, or one that decodes by itself.
+    """
+    name = text.partition(":")[0]
+    if name not in MODELS and is_checkpoint(text):
+        return checkpoint_tokenizer(text)
+    if name in GENERATORS:
+        raise by_itself(text)
+    model = load_denoiser(text)
+    return model.tokenizer, model.spec.eos_id

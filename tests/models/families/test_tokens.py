@@ -8,8 +8,9 @@ from reference import CONFIGS, EOS, MASK, SPECIAL, checkpoint, published, write_
 from safetensors.torch import save_file
 
 from parallelbench.errors import UsageError
+from parallelbench.models.families import load
 from parallelbench.models.families.numerics import Float32Rotary, Float32WeightNorm
-from parallelbench.models.registry import load_model
+from parallelbench.models.registry import load_denoiser, load_model, load_tokenizer
 
 CHAT = ({"role": "user", "content": " Hi "},)
 PUBLISHED = {
@@ -78,6 +79,24 @@ def test_a_mask_that_config_json_does_not_tell_is_found_by_its_name(tmp_path, fa
     spec = load_model(str(tmp_path)).spec
     assert (spec.mask_id, spec.eos_id, spec.pad_id) == (MASK, EOS, EOS)
     assert spec.stop_ids == {258}  # the end of a turn
+
+
+@pytest.mark.parametrize("family", sorted(CONFIGS.keys() - {"sedd_uniform"}))
+def test_the_tokenizer_alone_is_that_of_the_model_and_reads_no_weights(tmp_path, family, monkeypatch):
+    checkpoint(tmp_path, family)
+    model = load_denoiser(str(tmp_path))
+    monkeypatch.setattr(load, "build", None)
+    tokenizer, end = load_tokenizer(f"{tmp_path}:dtype=float32")
+    assert end == model.spec.eos_id
+    text = "Words: tea, a cup."
+    assert tokenizer.encode(text) == model.tokenizer.encode(text)
+    assert tokenizer.decode(tokenizer.encode(text)) == text == model.tokenizer.decode(tokenizer.encode(text))
+
+
+@pytest.mark.parametrize("model", ["openai:model=m", "anthropic:model=m", "smollm2", "tiny-ar", "tiny-uniform:steps=2"])
+def test_what_decodes_by_itself_lends_no_tokenizer_and_needs_no_key_to_say_so(model):
+    with pytest.raises(UsageError, match=f"{model}' decodes by itself"):
+        load_tokenizer(model)
 
 
 def test_a_mask_that_nobody_tells_is_an_error(tmp_path):

@@ -5,15 +5,15 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from parallelbench.errors import UsageError
-from parallelbench.models.base import Denoiser
+from parallelbench.models.base import Denoiser, Tokenizer
 from parallelbench.models.families.build import Checkpoint, Options, build, inspect, unknown_family
 from parallelbench.models.families.denoiser import FamilyDenoiser
 from parallelbench.models.families.extras import optional
 from parallelbench.models.families.files import checkpoint_digest, find_checkpoint, read_json
 from parallelbench.models.families.samplers import OwnSampler, SeddSampler, load_own_sampler, sampler_spec
 from parallelbench.models.families.sedd import SeddNetwork
-from parallelbench.models.families.tokens import HubTokenizer, load_tokenizer, special_tokens
-from parallelbench.models.generators.base import Generator
+from parallelbench.models.families.tokens import end_token, load_tokenizer, special_tokens
+from parallelbench.models.generators.base import Generator, decoded_by_steps
 from parallelbench.models.generators.causal import CausalGenerator, load_causal
 from parallelbench.models.guidance import GuidedDenoiser
 from parallelbench.models.native.files import is_native, load_directory
@@ -105,18 +105,25 @@ def load_checkpoint(text: str) -> Denoiser | Generator:
     return _joined(assemble(checkpoint, options, name, revision, int(given.get("steps", 0))), given, name)
 
 
-def checkpoint_tokenizer(text: str) -> HubTokenizer:
-    """The tokenizer of a model string's checkpoint, without its weights; nothing is downloaded.
+def checkpoint_tokenizer(text: str) -> tuple[Tokenizer, int]:
+    """The tokenizer of a model string's checkpoint and its end-of-text token; nothing is downloaded.
+
+    The weights of published families are not read; those of `pb train` are few.
 
     Raises:
-        UsageError: no such place, an unknown family, or no tokenizer that can be read.
+        UsageError: no such place, an unknown family, a model that decodes by itself, or no tokenizer to be read.
     """
     place, given = split_parameters(text)
     directory, _ = find_checkpoint(place, fetch=False)
+    config = read_json(directory / "config.json")
+    if is_native(config):
+        model = decoded_by_steps(load_directory(directory, text), text)
+        return model.tokenizer, model.spec.eos_id
     checkpoint = inspect(directory, options_of(given).family)
     if checkpoint is None:
-        raise unknown_family(read_json(directory / "config.json"))
-    return load_tokenizer(checkpoint.directory, checkpoint.family)
+        raise unknown_family(config)
+    tokenizer = load_tokenizer(directory, checkpoint.family)
+    return tokenizer, end_token(directory, config, checkpoint.family, tokenizer)
 
 
 def _joined(model: Denoiser | Generator, given: Mapping[str, Value], name: str) -> Denoiser | Generator:

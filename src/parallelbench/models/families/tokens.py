@@ -101,9 +101,7 @@ def special_tokens(directory: Path, config: Config, family: Family, tokenizer: H
         UsageError: a needed token is nowhere, or outside the vocabulary.
     """
     finder = _Finder(config, tokenizer, vocab)
-    eos = finder.find("eos", "eos_token_id", family.tokens.eos)
-    if eos is None:
-        raise UsageError(f"{directory} does not tell its end-of-text token.")
+    eos = _end_of_text(directory, finder, family)
     mask = None
     if family.name == "sedd_absorb":
         mask, finder.sources["mask"] = vocab - 1, "last row of the vocabulary"
@@ -126,6 +124,22 @@ def _generation_stops(directory: Path) -> set[int]:
     listed = read_json(directory / "generation_config.json").get("eos_token_id")
     values = listed if isinstance(listed, list) else [listed]
     return {value for value in values if isinstance(value, int)}
+
+
+def end_token(directory: Path, config: Config, family: Family, tokenizer: HubTokenizer) -> int:
+    """The token that ends a text, as `special_tokens` finds it, where no network tells how many tokens there are.
+
+    Raises:
+        UsageError: it is nowhere, or unknown to the tokenizer.
+    """
+    return _end_of_text(directory, _Finder(config, tokenizer, len(tokenizer.inner)), family)
+
+
+def _end_of_text(directory: Path, finder: "_Finder", family: Family) -> int:
+    eos = finder.find("eos", "eos_token_id", family.tokens.eos)
+    if eos is None:
+        raise UsageError(f"{directory} does not tell its end-of-text token.")
+    return eos
 
 
 class _Finder:

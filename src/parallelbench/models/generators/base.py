@@ -4,7 +4,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
-from parallelbench.models.base import Message
+from parallelbench.errors import UsageError
+from parallelbench.models.base import Denoiser, Message
 from parallelbench.settings import Value
 
 
@@ -85,6 +86,22 @@ class Generator(Protocol):
             batch_size: How many to hold in flight; changes no result.
         """
         ...
+
+
+def by_itself(name: str) -> UsageError:
+    """The error for a model that decodes by itself, where one is wanted that methods decode."""
+    return UsageError(f"{name!r} decodes by itself, so there is nothing to unmask or to look at step by step.")
+
+
+def decoded_by_steps(model: Denoiser | Generator, name: str) -> Denoiser:
+    """The model, where it is one that methods decode.
+
+    Raises:
+        UsageError: a model that decodes by itself.
+    """
+    if isinstance(model, Generator):
+        raise by_itself(name)
+    return model
 
 
 def failed(request: Request, error: str, seconds: float) -> Generation:
