@@ -14,6 +14,7 @@ import torch
 from proxy import FAULTS, serving
 
 from parallelbench.errors import UsageError
+from parallelbench.models.families import pretrained
 from parallelbench.models.generators.base import Generator, Request
 from parallelbench.models.registry import load_model
 from parallelbench.runs.execute import run
@@ -54,6 +55,13 @@ def test_batches_of_prompts_answer_as_one_by_one(tiny):
     together = {answer.id: answer.tokens for answer in model.generate(requests(2, 20, 9, 5, 9), 8)}
     assert alone == together
     assert all(len(tokens) <= int(number) for number, tokens in alone.items())
+
+
+def test_a_model_larger_than_the_memory_is_refused_before_it_is_loaded(tiny, monkeypatch):
+    monkeypatch.setattr(pretrained, "available_bytes", lambda device: 1000)
+    monkeypatch.setattr(transformers.AutoModelForCausalLM, "from_pretrained", None)
+    with pytest.raises(UsageError, match=r"needs \S+ GB of memory, \S+ GB are free on cpu"):
+        load_model(str(tiny))
 
 
 def test_an_answer_ends_with_its_first_end_token(tiny):

@@ -11,11 +11,10 @@ from torch import Tensor
 
 from parallelbench.errors import UsageError
 from parallelbench.models.families.build import Checkpoint, Options
-from parallelbench.models.families.extras import one_line, optional
-from parallelbench.models.families.memory import available_bytes, device_plan, gigabytes
+from parallelbench.models.families.extras import optional
+from parallelbench.models.families.pretrained import pretrained
 from parallelbench.models.families.sedd import SeddNetwork
 from parallelbench.models.families.tokens import HubTokenizer, Special
-from parallelbench.models.families.weights import parameter_bytes
 from parallelbench.models.generators.base import Generation, GeneratorSpec, Request, failed
 
 LAST_TIME = 1e-5
@@ -153,27 +152,10 @@ def load_own_sampler(checkpoint: Checkpoint, options: Options) -> Any:
         raise UsageError(
             f"{checkpoint.family.name} needs a newer transformers: pip install -U 'parallelbench[models]'."
         )
-    dtype, directory = checkpoint.dtype(options), checkpoint.directory
-    try:
-        with torch.device("meta"):
-            skeleton = cls(cls.config_class.from_pretrained(directory))
-        needed = parameter_bytes(skeleton, dtype)
-        device = device_plan(skeleton, "cpu" if options.device == "spread" else options.device, needed, dtype).first
-        if needed > (free := available_bytes(device)):
-            raise UsageError(
-                f"{directory} needs {gigabytes(needed)} of memory, {gigabytes(free)} are free on {device}."
-            )
-        model, report = cls.from_pretrained(directory, dtype=dtype, use_safetensors=True, output_loading_info=True)
-    except UsageError:
-        raise
-    except Exception as error:  # transformers refuses in many ways; its sentence helps
-        raise UsageError(f"{directory} cannot be loaded: {one_line(error)}") from error
-    for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"):
-        if report.get(kind):
-            raise UsageError(
-                f"{directory}: the weights do not match: {kind.replace('_', ' ')} {sorted(report[kind])[:3]}."
-            )
-    return model.to(device).eval()
+    directory = checkpoint.directory
+    return pretrained(
+        cls, lambda: cls(cls.config_class.from_pretrained(directory)), directory, checkpoint.dtype(options), options
+    )
 
 
 def sampler_spec(name: str, revision: str, dtype: str, method: str, steps: int) -> GeneratorSpec:

