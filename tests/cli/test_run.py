@@ -1,4 +1,5 @@
 import json
+import re
 import sqlite3
 
 import pytest
@@ -33,6 +34,12 @@ def test_run_prints_the_leaderboard_and_where_results_lie(pb):
     assert "results: runs/quick (again: pb leaderboard runs/quick)" in done.err
     again = pb(*RUN)
     assert again.out == done.out and "0 lanes decoded, 1 were there already" in again.err
+
+
+def test_forwards_of_several_canvases_are_told_as_such(pb):
+    done = pb(*RUN[:-1], "freedave:d=4")
+    told = re.search(r"(\d+) canvases executed for (\d+) counted, in (\d+) forwards", done.err)
+    assert int(told[1]) == int(told[2]) > int(told[3]) > 0
 
 
 def test_json_is_the_leaderboard_alone(pb):

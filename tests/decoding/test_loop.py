@@ -104,6 +104,19 @@ def test_identical_canvases_are_forwarded_once_and_counted_for_each():
     assert cost.forwards_executed <= G + G // 2 - 1  # the first canvas serves both methods
 
 
+@pytest.mark.parametrize("setting", ["confidence:k=2", "wino", "freedave", "punt", "p2", "joint"])
+def test_the_cost_of_a_run_is_the_sum_over_its_lanes(setting):
+    """Unshared, every row counted is a canvas executed, those of several in a forward too."""
+    twins = [Lane(str(copy), (1, 2 + copy), G, parse_method(setting)) for copy in range(3)]
+    cost, shared = Cost(), Cost()
+    results = list(decode(denoiser(), twins, share=False, cost=cost))
+    list(decode(denoiser(), [*twins, Lane("twin", (1, 2), G, twins[0].method)], cost=shared))
+    assert cost.forwards_counted == sum(result.nfe for result in results)
+    assert cost.forwards_executed == cost.rows_counted == sum(result.rows for result in results)
+    assert (cost.rows_counted > cost.forwards_counted) == (setting in ("wino", "freedave"))
+    assert shared.forwards_executed <= shared.rows_counted
+
+
 def test_only_the_rows_of_the_active_block_are_asked_for():
     asked = []
 

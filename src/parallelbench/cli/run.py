@@ -151,6 +151,9 @@ def report(result: "RunResult", json: bool) -> None:
         stdout().print(leaderboard_table(entries))
     cost = result.cost
     saved = f"{cost.forwards_executed} forwards executed for {cost.forwards_counted} counted"
+    if cost.rows_counted != cost.forwards_counted:  # forwards of several canvases
+        saved = f"{cost.forwards_executed} canvases executed for {cost.rows_counted} counted"
+        saved += f", in {cost.forwards_counted} forwards"
     note(f"{result.decoded} lanes decoded, {result.skipped} were there already; {saved}.")
     note(f"signature: {result.signature}")
     note(f"results: {result.directory}  (again: pb leaderboard {result.directory})")

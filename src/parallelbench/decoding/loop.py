@@ -51,12 +51,14 @@ class Cost:
 
     Attributes:
         forwards_counted: Sum of the lanes' NFE.
+        rows_counted: Sum of the lanes' rows: a forward of several canvases has as many.
         forwards_executed: Distinct canvases sent through the model.
         calls: Batches they were sent in.
         model_seconds: Time inside the model.
     """
 
     forwards_counted: int = 0
+    rows_counted: int = 0
     forwards_executed: int = 0
     calls: int = 0
     model_seconds: float = 0.0
@@ -197,7 +199,7 @@ def _forward_batch(
 ) -> list[Batch]:
     """Forward one batch; after a failure lane by lane, so that only the culprits end."""
     began = time.perf_counter()
-    method = states[0].lane.method
+    method, before = states[0].lane.method, _spent(states)
     batch = Batch.of(states, denoiser.spec, share and not is_special(method))
     if method.rows == "none":
         width = denoiser.spec.vocab_size if batch.columns is None else len(batch.columns)
@@ -219,10 +221,17 @@ def _forward_batch(
             ended[id(states[0])] = states[0].finish(error=_describe(error))
             return []
         return [done for one in states for done in _forward_batch(denoiser, [one], share, cost, ended)]
-    _count(cost, began, len(batch.canvas), states)
-    for state in states:
-        state.rows += canvases(denoiser)
+    nfe, rows = (now - then for now, then in zip(_spent(states), before, strict=True))  # of special forwards
+    cost.forwards_counted += nfe
+    cost.rows_counted += rows
+    cost.forwards_executed += rows
+    _count(cost, began, denoiser, len(batch.canvas), states, states)
     return [batch]
+
+
+def _spent(states: Sequence[LaneState]) -> tuple[int, int]:
+    """NFE and rows of lanes together."""
+    return sum(state.nfe for state in states), sum(state.rows for state in states)
 
 
 def _logits(denoiser: Denoiser, batch: Batch, canvas: Tensor, present: Tensor, rows: Tensor, prompt: Tensor) -> Tensor:
@@ -232,14 +241,20 @@ def _logits(denoiser: Denoiser, batch: Batch, canvas: Tensor, present: Tensor, r
     return denoiser.logits(canvas, present, rows)
 
 
-def _count(cost: Cost, began: float, canvases: int, states: Sequence[LaneState]) -> None:
-    """One more forward of these lanes."""
+def _count(
+    cost: Cost, began: float, denoiser: Denoiser, distinct: int, states: Sequence[LaneState], rows: Sequence[LaneState]
+) -> None:
+    """One more forward of these lanes, with so many distinct canvases, a row for each of `rows`."""
+    each = canvases(denoiser)
     cost.model_seconds += time.perf_counter() - began
     cost.calls += 1
-    cost.forwards_executed += canvases
+    cost.forwards_executed += each * distinct
     cost.forwards_counted += len(states)
+    cost.rows_counted += each * len(rows)
     for state in states:
         state.nfe += 1
+    for state in rows:
+        state.rows += each
 
 
 def _ask(
@@ -257,10 +272,8 @@ def _ask(
         row, place = wanted.nonzero(as_tuple=True)
         seeds = torch.tensor([state.lane.random_seed for state in group.states])[lanes]
         logits = denoiser.perturb(logits, seeds[row], place, batch.columns)  # type: ignore[attr-defined]
-    asked = lanes.tolist()
-    _count(cost, began, len(canvas), [group.states[lane] for lane in sorted(set(asked))])
-    for lane in asked:
-        group.states[lane].rows += canvases(denoiser)
+    asked = [group.states[lane] for lane in lanes.tolist()]
+    _count(cost, began, denoiser, len(canvas), list({id(state): state for state in asked}.values()), asked)
     return logits
 
 

@@ -68,6 +68,7 @@ class GeneratorWorker:
             while skipped:
                 yield skipped.pop(), None
             cost.forwards_counted += answer.nfe
+            cost.rows_counted += answer.nfe
             cost.forwards_executed += answer.nfe
             yield answer.id, self._row(answer, in_flight.pop(answer.id), method)
         yield from ((lane_id, None) for lane_id in skipped)

@@ -62,6 +62,9 @@ def test_a_cached_run_is_the_same_at_every_batch_size(tmp_path, family):
     assert first == lanes(tmp_path / "8") and len(first) == len(TASKS) * len(CACHES[family])
     assert all(result.failed == 0 for result in results)
     assert all(MASK not in lane["tokens"] for lane in first.values())
+    for result in results:  # those that only fill the cache are forwards too
+        assert result.cost.forwards_counted == sum(lane["nfe"] for lane in first.values())
+        assert result.cost.rows_counted == sum(lane["rows"] for lane in first.values())
     if CACHES[family] is EXACT:
         plain = tuple(setting.removesuffix(",cache=block") for setting in EXACT)
         run(replace(settings, methods=plain), tmp_path / "plain")
@@ -145,6 +148,8 @@ def test_guided_and_verified_runs_are_the_same_at_every_batch_size(tmp_path, par
     results = [run(settings, tmp_path / str(size), batch_size=size) for size in (1, 8)]
     assert lanes(tmp_path / "1") == lanes(tmp_path / "8")
     assert [result.error for result in results] == [None, None]
+    rows = sum(lane["rows"] for lane in lanes(tmp_path / "1").values())
+    assert rows == results[0].cost.rows_counted and rows >= results[0].cost.forwards_executed
     run(replace(settings, models=(str(tmp_path / "model"),), methods=METHODS[:2]), tmp_path / "plain")
     if parameter == "guidance":
         assert texts(tmp_path / "plain") != texts(tmp_path / "1")
