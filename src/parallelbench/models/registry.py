@@ -187,6 +187,6 @@ def load_tokenizer(text: str) -> tuple[Tokenizer, int]:
     if name not in MODELS and is_checkpoint(text):
         return checkpoint_tokenizer(text)
     if name in GENERATORS:
-        raise by_itself(text)
+        raise by_itself(name)  # the rest of the text may hold a key in the wrong place
     model = load_denoiser(text)
     return model.tokenizer, model.spec.eos_id
