@@ -92,16 +92,13 @@ def check_part(directory: Path, whole: pd.DataFrame) -> int:
 
 
 def kill_often(base: Path, rng: random.Random, kills: int, whole: pd.DataFrame, lifetime: float) -> list[int]:
-    """Kill and resume one run at random moments of its life; returns the number of lanes after each kill.
-
-    Where the machine was so busy that few of the kills met a run that was writing, there are up to twice as many.
-    """
+    """Kill and resume one run at random moments of its life; returns the number of lanes after each kill."""
     counts: list[int] = []
     lap, directory = 0, base / "killed"
-    while len(counts) < kills or (len(counts) < 3 * kills and len({*counts} - {0, len(whole)}) < WRITING):
+    while len(counts) < kills:
         child = start(directory, base / "killed.log")
         left = 1 - (counts[-1] if counts else 0) / len(whole)
-        time.sleep(rng.uniform(0, 2 * lifetime * left / max(1, kills - len(counts))))  # spread over what is left
+        time.sleep(rng.uniform(0, 2 * lifetime * left / (kills - len(counts))))  # spread over what is left
         os.kill(child, signal.SIGKILL)
         if end_of(child) == -signal.SIGKILL:
             counts.append(check_part(directory, whole))
@@ -111,6 +108,20 @@ def kill_often(base: Path, rng: random.Random, kills: int, whole: pd.DataFrame, 
         directory = base / f"killed{lap}"
     to_the_end(directory, base / "killed.log")
     directory.rename(base / "resumed")
+    return counts
+
+
+def kill_while_it_writes(base: Path, rng: random.Random, kills: int, whole: pd.DataFrame, lifetime: float) -> list[int]:
+    """`kill_often`, anew where the machine has become so slow that few of the kills met a run that was writing."""
+    counts: list[int] = []
+    for lap in range(3):
+        part = base / f"round{lap}"
+        part.mkdir()
+        counts = kill_often(part, rng, kills, whole, lifetime)
+        if len({*counts} - {0, len(whole)}) >= WRITING:
+            break
+        lifetime = to_the_end(part / "again", part / "again.log")
+    (part / "resumed").rename(base / "resumed")
     return counts
 
 
@@ -161,7 +172,7 @@ def main(base: Path, seed: int, kills: int) -> None:
     report = {
         "total": len(whole),
         "seconds": lifetime,
-        "counts": kill_often(base, rng, kills, whole, lifetime),
+        "counts": kill_while_it_writes(base, rng, kills, whole, lifetime),
         "interrupt": interrupt(base, whole),
         "made": kill_makers(base, rng, kills),
     }

@@ -145,8 +145,9 @@ def attach_ceilings(entries: Sequence[dict[str, Any]], frame: "pd.DataFrame") ->
     """
     notes: list[str] = []
     best: dict[tuple[str, str, str], list[float]] = {}
-    bounded = frame["task"].astype(str).str.partition("/")[0].isin(CATEGORIES) & frame["error"].isna()
-    for model, part in frame[bounded].groupby("model", observed=True):
+    bounded = [task for task in frame["task"].unique() if str(task).split("/")[0] in CATEGORIES]
+    done = frame[frame["task"].isin(bounded) & frame["error"].isna()]
+    for model, part in done.groupby("model", observed=True):
         try:
             tokens = encoder(None if str(model).split(":")[0] == "ideal" else str(model))
         except UsageError as error:
