@@ -125,6 +125,15 @@ def test_traces_of_a_trained_model_show_its_words(pb, tmp_path):
     assert shown and not any(piece.startswith("#") for piece in shown)
 
 
+def test_a_run_of_adaptive_methods_alone_gives_a_page(pb, tmp_path):
+    small_run(tmp_path / "run", methods=("threshold:tau=0.5", "threshold:tau=0.9"))
+    for ceilings in ("lists", "all", "none"):
+        assert pb("report", "run", "--bootstrap", "0", "--ceilings", ceilings).code == 0
+        (view,) = data_of((tmp_path / "report.html").read_text())["profiles"]
+        assert {method for (method,) in unpacked(view["points"], "method")} == {"threshold"}
+        assert {value for (value,) in unpacked(view["points"], "ceiling")} == {None}
+
+
 def test_a_single_point_is_told(pb, tmp_path):
     small_run(tmp_path / "one", tasks=("copy",), methods=("confidence:k=4",), samples=1)
     done = pb("report", "one")

@@ -79,9 +79,9 @@ def _ceilings(which: str, notes: list[str]) -> Callable[[Sequence[Entry], pd.Dat
         if which == "none":
             return
         fixed = frame[frame["kind"] == "static"]
-        slow = fixed["task"].str.partition("@")[0].isin(SLOW_TO_SOLVE)
-        if which == "lists" and slow.any():
-            fixed = fixed[~slow]
+        slow = [task for task in fixed["task"].unique() if str(task).partition("@")[0] in SLOW_TO_SOLVE]
+        if which == "lists" and slow:
+            fixed = fixed[~fixed["task"].isin(slow)]
             notes.append(f"No ceilings of {', '.join(SLOW_TO_SOLVE)}: --ceilings all takes the time to compute them.")
         notes.extend(note for note in attach_ceilings(entries, fixed) if note not in notes)
 
